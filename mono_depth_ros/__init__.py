@@ -1,0 +1,20 @@
+"""Metric depth from one camera: the public names, imported only when they are used."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CameraModel": "mono_depth_ros.camera",
+    "DepthEstimator": "mono_depth_ros.estimator",
+    "Prediction": "mono_depth_ros.estimator",
+}
+__all__ = ["CameraModel", "DepthEstimator", "Prediction"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that the camera model alone needs no inference engine."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public names: {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Run the network: one small protocol, one file an engine."""
