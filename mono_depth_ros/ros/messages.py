@@ -1,0 +1,138 @@
+"""Messages out: arrays to sensor_msgs, with the stamp and the frame of the image they were computed from."""
+
+import array
+import sys
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from mono_depth_ros.camera import CameraModel
+
+DEPTH_ENCODINGS = ("32FC1", "16UC1")
+
+_BIG_ENDIAN = sys.byteorder == "big"
+_NO_DISTORTION = [0.0] * 5
+
+
+def limit_range(depth: NDArray[np.float32], nearest: float, farthest: float) -> NDArray[np.float32]:
+    """Depth (H, W) in metres with REP-117's values: -Inf nearer than `nearest`, +Inf beyond `farthest`, NaN kept.
+
+    Zero is no depth: it counts as too near, even where `nearest` is 0.
+    """
+    limited = np.where(depth > farthest, np.float32(np.inf), depth)
+    limited[(depth < nearest) | (depth <= 0)] = -np.inf
+    return limited
+
+
+def depth_message(header: Header, depth: NDArray[np.float32], encoding: str = "32FC1") -> Image:
+    """Depth image (REP-118) of depth (H, W) float32 in metres, in which NaN and +-Inf mean what REP-117 says.
+
+    `32FC1` carries the metres as they are; `16UC1` millimetres, 0 for all that is not a depth of 1 mm to 65.535 m.
+    Raises ValueError for another encoding.
+    """
+    if encoding == "32FC1":
+        return _image(header, depth.astype(np.float32, copy=False), encoding)
+    if encoding == "16UC1":
+        millimetres = np.rint(depth * np.float32(1000))
+        representable = (millimetres >= 1) & (millimetres <= 65535)
+        return _image(header, np.where(representable, millimetres, 0).astype(np.uint16), encoding)
+    raise ValueError(f"depth encoding {encoding!r}; expected one of {', '.join(DEPTH_ENCODINGS)}")
+
+
+def confidence_message(header: Header, confidence: NDArray[np.float32]) -> Image:
+    """Image 32FC1 of confidence (H, W) float32 in [0, 1]."""
+    return _image(header, confidence.astype(np.float32, copy=False), "32FC1")
+
+
+def rgb_message(header: Header, rgb: NDArray[np.uint8]) -> Image:
+    """Image rgb8 of a picture (H, W, 3) uint8."""
+    return _image(header, rgb, "rgb8")
+
+
+def camera_info_message(header: Header, camera: CameraModel) -> CameraInfo:
+    """CameraInfo of the camera that the published depth belongs to.
+
+    K and P hold its intrinsics, R is the identity; D and the distortion model are its own, or five zeros of plumb_bob
+    for a rectified camera. Binning and region of interest are unset: they are in the intrinsics already.
+    """
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    return CameraInfo(
+        header=_copy(header),
+        height=camera.height,
+        width=camera.width,
+        distortion_model=camera.distortion_model or "plumb_bob",
+        d=list(camera.distortion) or _NO_DISTORTION,
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def cloud_message(header: Header, points: NDArray) -> PointCloud2:
+    """PointCloud2 of structured points with float32 fields x, y, z, rgb and perhaps confidence.
+
+    Shape (H, W): organised, bad points NaN, is_dense false. Shape (N,): every point finite, is_dense true.
+    """
+    height, width = points.shape if points.ndim == 2 else (1, points.shape[0])
+    return PointCloud2(
+        header=_copy(header),
+        height=height,
+        width=width,
+        fields=[
+            PointField(name=name, offset=offset, datatype=PointField.FLOAT32, count=1)
+            for name, (_, offset, *_) in (points.dtype.fields or {}).items()
+        ],
+        is_bigendian=_BIG_ENDIAN,
+        point_step=points.itemsize,
+        row_step=points.itemsize * width,
+        data=_bytes(points),
+        is_dense=points.ndim == 1,
+    )
+
+
+def scan_message(
+    header: Header,
+    ranges: NDArray[np.float32],
+    angle_min: float,
+    angle_increment: float,
+    range_min: float,
+    range_max: float,
+    frame_id: str,
+) -> LaserScan:
+    """LaserScan of ranges (N,) in metres with REP-117's values, seen from `frame_id`; angles in radians."""
+    return LaserScan(
+        header=Header(stamp=_copy(header).stamp, frame_id=frame_id),
+        angle_min=angle_min,
+        angle_max=angle_min + angle_increment * (len(ranges) - 1),
+        angle_increment=angle_increment,
+        range_min=range_min,
+        range_max=range_max,
+        ranges=array.array("f", ranges.astype(np.float32, copy=False).tobytes()),
+    )
+
+
+def _image(header: Header, pixels: NDArray, encoding: str) -> Image:
+    height, width = pixels.shape[:2]
+    return Image(
+        header=_copy(header),
+        height=height,
+        width=width,
+        encoding=encoding,
+        is_bigendian=int(_BIG_ENDIAN),
+        step=pixels[:1].nbytes,
+        data=_bytes(pixels),
+    )
+
+
+def _bytes(values: NDArray) -> array.array:
+    """Bytes of an array in the one type that a message's setter takes over without looking at every element."""
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return data
+
+
+def _copy(header: Header) -> Header:
+    return Header(stamp=Time(sec=header.stamp.sec, nanosec=header.stamp.nanosec), frame_id=header.frame_id)
