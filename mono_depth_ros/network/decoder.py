@@ -1,4 +1,4 @@
-"""Decoders: a ladder from stride 32 to stride 2 that merges each encoder map by SFF (SU-Net) or concatenation (U-Net)."""
+"""Decoders: a ladder from stride 32 to 2 that merges each encoder map by SFF (SU-Net) or concatenation (U-Net)."""
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ class SFF(nn.Module):
         )
 
     def forward(self, local: Tensor, wide: Tensor) -> Tensor:
-        """Fuse ``local`` (the encoder's map) and ``wide`` (the decoder's), both (N, C, H, W), into one of that shape."""
+        """Fuse ``local`` (of the encoder) and ``wide`` (of the decoder), both (N, C, H, W), into one of that shape."""
         weights = self.attention(torch.cat((local, wide), dim=1))
         return weights[:, :1] * local + weights[:, 1:] * wide
 
