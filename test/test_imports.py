@@ -1,0 +1,112 @@
+"""Who may import whom: each file's imports are read from its source and held against the rules of the house."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from test.conftest import REPOSITORY
+
+ROS = (
+    "rclpy", "cv_bridge", "ament_index_python", "launch", "launch_ros", "tf2_ros", "rosidl_*",
+    "*_msgs", "*_srvs", "*_interfaces", "message_filters", "diagnostic_updater",
+)  # fmt: skip
+
+# (files the rule is for, files exempt from it, modules never imported there; "mono_depth_ros" stands for all within it)
+FORBIDDEN = [
+    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*"), ROS),
+    ("mono_depth_ros/*", (), ("training", "test")),
+    ("mono_depth_ros/backends/openvino_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
+    ("mono_depth_ros/backends/onnxruntime_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
+    ("mono_depth_ros/checkpoint.py", (), ("torch", "mono_depth_ros.network", "mono_depth_ros.backends")),
+    # The one way through the house: ros -> estimator -> backends -> network. Nothing flows back.
+    ("mono_depth_ros/network/*", (), ("mono_depth_ros.backends", "mono_depth_ros.estimator")),
+    ("mono_depth_ros/backends/*", (), ("mono_depth_ros.estimator",)),
+    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.ros",)),
+    ("mono_depth_ros/*", ("mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.demo",)),
+]
+
+# (file, the only modules beside the standard library that it imports)
+ALLOWED = [
+    ("mono_depth_ros/camera.py", ("numpy", "cv2", "yaml")),
+    ("mono_depth_ros/pointcloud.py", ("numpy", "cv2", "mono_depth_ros.camera")),
+    ("mono_depth_ros/scan.py", ("numpy", "cv2", "mono_depth_ros.camera")),
+]
+
+
+def imported_modules(path: Path, root: Path) -> set[str]:
+    """Every module that the file imports, at its top or inside a function, relative imports resolved."""
+    package = path.relative_to(root).parent.parts
+    modules = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            base = (*above, node.module) if node.module else above
+            modules.update(".".join((*base, alias.name)) for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
+            modules.update(a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str))
+    return modules
+
+
+def belongs(module: str, names: tuple[str, ...]) -> bool:
+    """Whether the module is one of the names (shell patterns) or lies within one of them."""
+    return any(fnmatch(module, name) or fnmatch(module, f"{name}.*") for name in names)
+
+
+def broken_rules(root: Path) -> list[str]:
+    """One line for each import under root's mono_depth_ros/ and training/ that the rules forbid."""
+    found = []
+    for path in sorted(p for folder in ("mono_depth_ros", "training") for p in (root / folder).rglob("*.py")):
+        file, modules = path.relative_to(root).as_posix(), sorted(imported_modules(path, root))
+        for files, exempt, names in FORBIDDEN:
+            if fnmatch(file, files) and not any(fnmatch(file, pattern) for pattern in exempt):
+                found += [f"{file} imports {module}" for module in modules if belongs(module, names)]
+        for only, names in ALLOWED:
+            if file == only:
+                others = (m for m in modules if m.split(".")[0] not in sys.stdlib_module_names)
+                found += [f"{file} imports {module}" for module in others if not belongs(module, names)]
+    return found
+
+
+def test_every_file_keeps_the_import_rules():
+    assert broken_rules(REPOSITORY) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "module"),
+    [
+        ("mono_depth_ros/camera.py", "import rclpy", "rclpy"),
+        ("mono_depth_ros/estimator.py", "from sensor_msgs.msg import Image", "sensor_msgs.msg.Image"),
+        ("mono_depth_ros/cli.py", "import importlib; importlib.import_module('rclpy')", "rclpy"),
+        ("training/losses.py", "from std_srvs.srv import Trigger", "std_srvs.srv.Trigger"),
+        ("mono_depth_ros/ros/node.py", "from training.losses import silog", "training.losses.silog"),
+        ("mono_depth_ros/backends/openvino_backend.py", "import torch.nn", "torch.nn"),
+        ("mono_depth_ros/backends/onnxruntime_backend.py", "def f():\n    from torch import nn", "torch.nn"),
+        ("mono_depth_ros/backends/onnxruntime_backend.py", "from .. import network", "mono_depth_ros.network"),
+        ("mono_depth_ros/network/model.py", "from ..estimator import x", "mono_depth_ros.estimator.x"),
+        ("mono_depth_ros/backends/select.py", "from mono_depth_ros import estimator", "mono_depth_ros.estimator"),
+        ("mono_depth_ros/pointcloud.py", "import scipy", "scipy"),
+        ("mono_depth_ros/scan.py", "from . import checkpoint", "mono_depth_ros.checkpoint"),
+    ],
+)
+def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, module: str):
+    for folder in ("mono_depth_ros", "training"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("weights", "__pycache__"))
+    with (tmp_path / file).open("a", encoding="utf-8") as source:
+        source.write(f"\n{line}\n")
+    assert set(broken_rules(tmp_path)) == {f"{file} imports {module}"}
+
+
+@pytest.mark.parametrize("module", ["estimator", "backends.openvino_backend", "backends.onnxruntime_backend", "cli"])
+def test_the_lean_runtime_imports_neither_torch_nor_ros(module: str):
+    pytest.importorskip("openvino")
+    heavy = "{'torch', 'timm', 'rclpy', 'training'}"
+    code = f"import sys, mono_depth_ros.{module}; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stderr
