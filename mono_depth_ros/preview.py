@@ -23,7 +23,7 @@ class DepthPreview:
         if not 0 <= nearest < farthest:
             raise ValueError(f"preview range from {nearest} to {farthest} m; expected 0 <= nearest < farthest")
         self._nearest, self._farthest = nearest, farthest
-        spectrum = cv2.applyColorMap(np.arange(255, -1, -1, np.uint8)[:, None], cv2.COLORMAP_TURBO)
+        spectrum = cv2.applyColorMap(np.arange(255, -1, -1, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)
         self._colors = cv2.cvtColor(spectrum, cv2.COLOR_BGR2RGB)
         self._colors[0] = 0
         self._scaled = np.empty((0, 0), np.float32)
