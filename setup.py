@@ -20,4 +20,5 @@ def shared_files() -> list[tuple[str, list[str]]]:
     return files
 
 
-setup(data_files=shared_files())
+# python_requires is a string only from here: colcon cannot read the object that setup.cfg makes of it.
+setup(python_requires=">=3.10", data_files=shared_files())

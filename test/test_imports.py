@@ -41,7 +41,7 @@ ALLOWED = [
 def imported_modules(path: Path, root: Path) -> set[str]:
     """Every module that the file imports, at its top or inside a function, relative imports resolved."""
     package = path.relative_to(root).parent.parts
-    modules = set()
+    modules: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)
