@@ -1,0 +1,79 @@
+"""Metrics by hand, and against scikit-free NumPy formulas."""
+
+import numpy as np
+import pytest
+import torch
+
+from training.metrics import DepthMetrics, coverage, eigen_crop, intervals, sparsification, valid_pixels
+
+
+def batch(prediction, truth):
+    p, y = (torch.tensor(a, dtype=torch.float32).view(1, 1, 1, -1) for a in (prediction, truth))
+    return p, y, valid_pixels(y)
+
+
+def test_by_hand():
+    """Predictions 2, 2 for truths 1, 2: errors 1 and 0, relative 1 and 0, lg 2 and 0, ratios 2 and 1."""
+    metrics = DepthMetrics()
+    metrics.update(*batch([2, 2], [1, 2]))
+    found = metrics.compute()
+    assert found["AbsRel"] == pytest.approx(0.5)
+    assert found["RMSE"] == pytest.approx(np.sqrt(0.5))
+    assert found["log10"] == pytest.approx(np.log10(2) / 2)
+    assert [found[f"delta{k}"] for k in (1, 2, 3)] == [0.5, 0.5, 0.5]
+
+
+def test_mean_over_images_and_pooled_over_pixels_differ():
+    """Image 1: errors 3, 3, 3, RMSE 3. Image 2: error 1, RMSE 1. Mean 2; pooled sqrt((27 + 1) / 4)."""
+    metrics = DepthMetrics()
+    metrics.update(*batch([4, 4, 4], [1, 1, 1]))
+    metrics.update(*batch([2], [1]))
+    found = metrics.compute()
+    assert found["RMSE"] == pytest.approx(2)
+    assert found["RMSE_pooled"] == pytest.approx(np.sqrt(28 / 4))
+
+
+def test_protocol_clamps_predictions_and_masks_truth():
+    metrics = DepthMetrics()
+    metrics.update(*batch([50, 3, 3], [9, 0, 10]))
+    assert metrics.compute()["RMSE"] == pytest.approx(1.0)
+
+
+def test_an_image_without_truth_adds_nothing():
+    metrics = DepthMetrics()
+    metrics.update(*batch([1, 2], [0, 0]))
+    metrics.update(*batch([1, 2], [1, 4]))
+    assert len(metrics.table()) == 1
+
+
+def test_eigen_crop_at_480x640():
+    crop = eigen_crop(480, 640)
+    assert crop.sum() == (471 - 45) * (601 - 41)
+    assert crop[45, 41] and crop[470, 600] and not crop[44, 41] and not crop[471, 300] and not crop[100, 601]
+
+
+def test_intervals_hold_the_mean_and_shrink_with_more_images():
+    generator = torch.Generator().manual_seed(0)
+    widths = []
+    for images in (20, 320):
+        metrics = DepthMetrics()
+        for _ in range(images):
+            truth = torch.rand(1, 1, 4, 4, generator=generator) * 5 + 1
+            noise = 1 + 0.2 * torch.randn(1, 1, 1, 1, generator=generator)
+            metrics.update(truth * noise, truth, valid_pixels(truth))
+        low, high = intervals(metrics.table())["AbsRel"]
+        assert low < metrics.compute()["AbsRel"] < high
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0] / 4, rel=0.6)
+
+
+def test_coverage_of_true_laplace_noise_is_its_probability():
+    generator = np.random.default_rng(0)
+    scale = generator.uniform(0.05, 0.3, 200_000)
+    residual = generator.laplace(0, scale)
+    assert coverage(residual, scale, 0.9) == pytest.approx(0.9, abs=0.003)
+    assert coverage(residual, scale / 2, 0.9) == pytest.approx(1 - 0.1**0.5, abs=0.005)
+
+
+def test_sparsification_drops_the_least_certain_first():
+    assert sparsification(np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.3, 0.4]), [0, 0.5]) == [2.5, 1.5]
