@@ -1,0 +1,90 @@
+"""RgbdData: sets of RGB-D frames as Lightning's loaders of samples."""
+
+import cv2
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import ConcatDataset, DataLoader
+
+from training.data.frame import RgbdDataset
+from training.data.sampling import EpochSampler, EvaluationSampler, Samples, Transform
+from training.data.skipping import SkipBadFrames
+from training.transforms import EvaluationTransform, Sample, TrainTransform
+
+
+class RgbdData(pl.LightningDataModule):
+    """Training, validation and test frames, each from one set or several.
+
+    Args:
+        train: sets to train on; their sizes are their weights (see their ``every``).
+        val: held-out sets that a checkpoint is chosen by.
+        test: sets of the final figures.
+        transform: of training frames; evaluation takes its ``input_size`` and ``max_depth``.
+        batch_size: images a step, over all processes together.
+        workers: processes that read ahead, beside each training process.
+        seed: of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        train: list[RgbdDataset] | None = None,
+        val: list[RgbdDataset] | None = None,
+        test: list[RgbdDataset] | None = None,
+        transform: TrainTransform = TrainTransform(),  # noqa: B008 - frozen
+        batch_size: int = 8,
+        workers: int = 2,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.sets = {"train": train, "val": val, "test": test}
+        self.transform = transform
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Batches of `TrainTransform`'s samples."""
+        rank, world_size = self._place()
+        if self.batch_size % world_size:
+            raise ValueError(f"batch_size: found {self.batch_size}, expected a multiple of the {world_size} processes")
+        samples = self._samples("train", self.transform)
+        batch_size = self.batch_size // world_size
+        return self._loader(samples, EpochSampler(samples, rank, world_size), batch_size, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Single samples of `EvaluationTransform`, because sets differ in size."""
+        return self._evaluation("val")
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Single samples of `EvaluationTransform`."""
+        return self._evaluation("test")
+
+    def _evaluation(self, use: str) -> DataLoader[Sample]:
+        samples = self._samples(use, EvaluationTransform(self.transform.input_size, self.transform.max_depth))
+        return self._loader(samples, EvaluationSampler(samples, *self._place()), batch_size=1, drop_last=False)
+
+    def _samples(self, use: str, transform: Transform) -> Samples:
+        sets = self.sets[use]
+        if not sets:
+            raise ValueError(f"data.{use}: found no set of frames, expected at least one")
+        return Samples(ConcatDataset([SkipBadFrames(frames) for frames in sets]), transform, self.seed)
+
+    def _loader(
+        self, samples: Samples, sampler: EpochSampler | EvaluationSampler, batch_size: int, drop_last: bool
+    ) -> DataLoader[Sample]:
+        return DataLoader(
+            samples,
+            batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            worker_init_fn=_single_thread,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=drop_last,
+        )
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of processes."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def _single_thread(worker: int) -> None:
+    """Workers are the parallelism; a pool of threads in each would fight over the same cores."""
+    cv2.setNumThreads(1)

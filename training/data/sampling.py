@@ -1,0 +1,78 @@
+"""Which sample comes when: a function of seed, epoch and position alone, so that a resumed run sees the same ones."""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from torch.utils.data import Dataset, DistributedSampler
+
+from training.data.frame import RgbdFrame
+from training.transforms import Sample
+
+
+class Request(NamedTuple):
+    """One sample asked of `Samples`; a filler makes the processes' shares equal, and has no valid pixel."""
+
+    epoch: int
+    frame: int
+    filler: bool = False
+
+
+class Frames(Protocol):
+    """Frames by index."""
+
+    def __len__(self) -> int: ...  # noqa: D105
+    def __getitem__(self, index: int) -> RgbdFrame: ...  # noqa: D105
+
+
+class Transform(Protocol):
+    """A frame to a sample, by the numbers of a generator."""
+
+    def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample: ...  # noqa: D102
+
+
+class Samples(Dataset[Sample]):
+    """Samples of frames. The random numbers of each come from (seed, epoch, frame), not from a worker or a process."""
+
+    def __init__(self, frames: Frames, transform: Transform, seed: int) -> None:
+        self.frames, self.transform, self.seed = frames, transform, seed
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.frames)
+
+    def __getitem__(self, request: Request) -> Sample:
+        """Read a frame and transform it."""
+        rng = np.random.default_rng((self.seed, request.epoch, request.frame))
+        sample = self.transform(self.frames[request.frame], rng)
+        if request.filler:
+            sample["mask"].zero_()
+        return sample
+
+
+class EpochSampler(DistributedSampler):
+    """Training order: shuffled by seed and epoch, the same over all processes, each taking every world_size-th.
+
+    With a batch of B / world_size in each of world_size processes, each step sees the B samples that one process would
+    see. Lightning calls ``set_epoch``, also after resuming, and leaves a DistributedSampler as it is.
+    """
+
+    def __init__(self, samples: Samples, rank: int, world_size: int) -> None:
+        super().__init__(samples, world_size, rank, shuffle=True, seed=samples.seed, drop_last=True)
+
+    def __iter__(self) -> Iterator[Request]:
+        """Requests of this process, in order."""
+        return (Request(self.epoch, frame) for frame in super().__iter__())
+
+
+class EvaluationSampler(DistributedSampler):
+    """Evaluation order: each frame once; where the processes' shares differ in length, fillers even them out."""
+
+    def __init__(self, samples: Samples, rank: int, world_size: int) -> None:
+        super().__init__(samples, world_size, rank, shuffle=False)
+        self.frames = len(samples)
+
+    def __iter__(self) -> Iterator[Request]:
+        """Requests of this process, in order."""
+        positions = range(self.rank, self.total_size, self.num_replicas)
+        return (Request(0, position % self.frames, filler=position >= self.frames) for position in positions)

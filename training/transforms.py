@@ -1,0 +1,192 @@
+"""From an RGB-D frame to a sample: the paper's augmentation, and the canonical camera that keeps metres comparable.
+
+Geometry acts on colour, depth and camera together, so that a frame stays a true picture of some camera; every random
+number comes from the generator given.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from mono_depth_ros.camera import CameraModel
+from training.data.frame import RgbdFrame
+
+Sample = dict[str, Tensor]
+
+# Mean and deviation of ImageNet's RGB in [0, 1], which the encoders were pretrained with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+MIN_DEPTH = 1e-3
+
+
+def flip(frame: RgbdFrame) -> RgbdFrame:
+    """Mirror left and right."""
+    camera = replace(frame.camera, cx=frame.camera.width - 1 - frame.camera.cx)
+    return replace(frame, rgb=frame.rgb[:, ::-1], depth=frame.depth[:, ::-1], camera=camera)
+
+
+def crop(frame: RgbdFrame, x: int, y: int, width: int, height: int) -> RgbdFrame:
+    """Keep the width x height window whose first pixel is (x, y)."""
+    window = np.s_[y : y + height, x : x + width]
+    camera = frame.camera.cropped(x, y, width, height)
+    return replace(frame, rgb=frame.rgb[window], depth=frame.depth[window], camera=camera)
+
+
+def resize(frame: RgbdFrame, width: int, height: int) -> RgbdFrame:
+    """Bring to width x height: colour smoothly, depth by its nearest pixel, so that edges gain no in-between depth."""
+    if (width, height) == (frame.camera.width, frame.camera.height):
+        return frame
+    smooth = cv2.INTER_AREA if width < frame.camera.width else cv2.INTER_LINEAR
+    rgb = np.asarray(cv2.resize(frame.rgb, (width, height), interpolation=smooth), np.uint8)
+    depth = np.asarray(cv2.resize(frame.depth, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.float32)
+    return RgbdFrame(frame.name, rgb, depth, frame.camera.resized(width, height))
+
+
+def cut_depth(frame: RgbdFrame, left: int, width: int, max_depth: float) -> RgbdFrame:
+    """Replace columns left..left+width of the colour by depth / max_depth as grey (CutDepth, vertical)."""
+    columns = np.s_[:, left : left + width]
+    grey = np.clip(frame.depth[columns] * (255 / max_depth), 0, 255).round().astype(np.uint8)
+    rgb = frame.rgb.copy()
+    rgb[columns] = grey[..., None]
+    return replace(frame, rgb=rgb)
+
+
+def focal_length(camera: CameraModel) -> float:
+    """Geometric mean of fx and fy, pixels."""
+    return float(np.sqrt(camera.fx * camera.fy))
+
+
+def covering_scale(camera: CameraModel, input_size: tuple[int, int]) -> float:
+    """By how much to resize the camera's image for it to cover input_size (height, width)."""
+    return max(input_size[0] / camera.height, input_size[1] / camera.width)
+
+
+def canonical_focal_length(input_size: tuple[int, int]) -> float:
+    """Focal length, in pixels, of NYU Depth V2's camera with its image covering input_size (height, width)."""
+    nyu = CameraModel.nyu()
+    return focal_length(nyu) * covering_scale(nyu, input_size)
+
+
+@dataclass(frozen=True)
+class TrainTransform:
+    """Training: CutDepth, flip, zoom and crop, colour, then the canonical camera; the defaults are the paper's.
+
+    Attributes:
+        input_size: height and width that a whole frame is brought to (it covers them, where its shape is another).
+        crop_size: height and width of the part of it that is taken, and of the samples.
+        zoom: smallest and largest magnification, at least 1; a magnified frame has a longer focal length, and so
+            nearer canonical depth.
+        flip: probability of mirroring.
+        cut_depth: probability of CutDepth.
+        cut_depth_width: CutDepth's width, as a share of what lies right of its left edge, at most.
+        color: largest change of brightness, contrast and saturation, as shares, and of hue, in turns.
+        max_depth: metres; canonical depth is valid between 1 mm and it.
+    """
+
+    input_size: tuple[int, int] = (480, 640)
+    crop_size: tuple[int, int] = (448, 576)
+    zoom: tuple[float, float] = (1.0, 1.0)
+    flip: float = 0.5
+    cut_depth: float = 0.25
+    cut_depth_width: float = 0.75
+    color: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
+    max_depth: float = 10.0
+
+    def __post_init__(self) -> None:
+        if any(part > whole for part, whole in zip(self.crop_size, self.input_size, strict=True)):
+            raise ValueError(f"crop_size: found {self.crop_size}, expected no more than input_size {self.input_size}")
+        if not 1 <= self.zoom[0] <= self.zoom[1]:
+            raise ValueError(f"zoom: found {self.zoom}, expected 1 <= smallest <= largest")
+
+    def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample:
+        """Sample of one frame.
+
+        Returns image (3, h, w) float32, normalised; depth (1, h, w) float32, metres in the canonical camera; mask
+        (1, h, w) bool, where depth is valid.
+        """
+        if rng.random() < self.cut_depth:
+            frame = self._cut_depth(frame, rng)
+        if rng.random() < self.flip:
+            frame = flip(frame)
+        frame = self._zoom_and_crop(frame, rng)
+        image = seeded(v2.ColorJitter(*self.color), image_tensor(frame), seed=int(rng.integers(2**63)))
+        depth = depth_tensor(frame) * (canonical_focal_length(self.input_size) / focal_length(frame.camera))
+        return {"image": normalised(image), "depth": depth, "mask": valid(depth, self.max_depth)}
+
+    def _cut_depth(self, frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
+        """CutDepth as GLPDepth draws it."""
+        alpha, beta = rng.random(2)
+        columns = frame.camera.width
+        width = int(max((columns - alpha * columns) * beta * self.cut_depth_width, 1))
+        return cut_depth(frame, int(alpha * columns), width, self.max_depth)
+
+    def _zoom_and_crop(self, frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
+        """Cut the window that the magnified frame's crop shows, then resize it: one resampling for both."""
+        camera = frame.camera
+        magnification = float(np.exp(rng.uniform(*np.log(self.zoom))))
+        scale = covering_scale(camera, self.input_size) * magnification
+        height, width = (round(side / scale) for side in self.crop_size)
+        x = int(rng.integers(camera.width - width + 1))
+        y = int(rng.integers(camera.height - height + 1))
+        return resize(crop(frame, x, y, width, height), self.crop_size[1], self.crop_size[0])
+
+
+@dataclass(frozen=True)
+class EvaluationTransform:
+    """Evaluation: the whole frame, with its true depth at its own resolution.
+
+    The image keeps its shape and gets as many pixels as input_size (height, width), as in the node.
+    """
+
+    input_size: tuple[int, int]
+    max_depth: float
+
+    def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample:
+        """Sample of one frame; nothing is random.
+
+        Returns image (3, h, w) float32, normalised; depth (1, H, W) float32, metres; mask (1, H, W) bool, where depth
+        is valid; scale () float32, metres per metre of canonical depth.
+        """
+        camera = frame.camera
+        ratio = (self.input_size[0] * self.input_size[1] / (camera.height * camera.width)) ** 0.5
+        shown = resize(frame, round(camera.width * ratio), round(camera.height * ratio))
+        scale = focal_length(shown.camera) / canonical_focal_length(self.input_size)
+        depth = depth_tensor(frame)
+        return {
+            "image": normalised(image_tensor(shown)),
+            "depth": depth,
+            "mask": valid(depth, self.max_depth),
+            "scale": torch.tensor(scale, dtype=torch.float32),
+        }
+
+
+def image_tensor(frame: RgbdFrame) -> Tensor:
+    """(3, H, W) uint8."""
+    return torch.from_numpy(np.ascontiguousarray(frame.rgb)).permute(2, 0, 1).contiguous()
+
+
+def depth_tensor(frame: RgbdFrame) -> Tensor:
+    """(1, H, W) float32."""
+    return torch.from_numpy(np.ascontiguousarray(frame.depth))[None]
+
+
+def normalised(image: Tensor) -> Tensor:
+    """(3, H, W) float32, ImageNet's mean and deviation taken out, of (3, H, W) uint8."""
+    mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+    return image.float().sub_(mean).div_(std)
+
+
+def valid(depth: Tensor, max_depth: float) -> Tensor:
+    """Boolean: known and in range."""
+    return (depth > MIN_DEPTH) & (depth < max_depth)
+
+
+def seeded(transform: nn.Module, image: Tensor, seed: int) -> Tensor:
+    """Apply a torchvision transform, which draws from torch's global generator, as if that were seeded with seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPU too
+        return transform(image)
