@@ -1,0 +1,244 @@
+"""A sealed checkpoint: safetensors weights, their metadata and the ONNX forms beside them, all verified by SHA-256.
+
+One checkpoint is up to three files with the same stem: ``name.safetensors`` (weights and metadata), ``name.onnx`` (the
+same network for CPU engines) and, where it was quantised, ``name.int8.onnx``. Nothing is ever unpickled. The seal finds
+damage and careless edits; it can't prove who made the file, so compare `Checkpoint.sha256` with the published one.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+SHIPPED_FOLDER = Path(__file__).parent / "weights"
+FORMAT = 1
+STRIDE = 32
+_HEADER = "mono_depth_ros"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is missing, damaged, of another format or of a newer version; says what to do."""
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What must travel with the weights, so that nobody guesses.
+
+    Attributes:
+        architecture: arguments of `mono_depth_ros.network.DepthNetwork`.
+        input_size: (height, width) in pixels that the network was trained and judged at; multiples of 32.
+        focal_length: pixels, of the canonical camera at ``input_size``: a prediction is metric for that lens.
+        max_depth: metres at which the network saturates, in the canonical camera.
+        mean, std: of R, G and B in 0-255; the network's input is ``(rgb - mean) / std``.
+        metrics: held-out figures by name.
+        data: every set that went into the weights.
+        licence: of the weights.
+        onnx_sha256, int8_sha256: of the ONNX files beside the weights; empty where there is none.
+    """
+
+    architecture: dict[str, Any]
+    input_size: tuple[int, int]
+    focal_length: float
+    max_depth: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    metrics: dict[str, float] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    licence: str = ""
+    onnx_sha256: str = ""
+    int8_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "mean", "std", "data"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _expect(
+            "input_size", self.input_size, "two positive multiples of 32 (height, width)", self._input_size_is_valid
+        )
+        for name in ("focal_length", "max_depth"):
+            _expect(name, getattr(self, name), "a positive number", lambda v: np.isfinite(v) and v > 0)
+        _expect("mean", self.mean, "three numbers", lambda v: len(v) == 3 and np.isfinite(v).all())
+        _expect("std", self.std, "three positive numbers", lambda v: len(v) == 3 and min(v) > 0)
+
+    @staticmethod
+    def _input_size_is_valid(size: tuple[int, ...]) -> bool:
+        return len(size) == 2 and all(side > 0 and side % STRIDE == 0 for side in size)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint on disk. ``sha256`` covers the metadata and the weights."""
+
+    path: Path
+    info: CheckpointInfo
+    sha256: str
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The network's state by name; floating-point arrays as float32."""
+        _, tensors = _read(self.path)
+        return {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in tensors.items()}
+
+    def onnx(self) -> Path:
+        """The verified ONNX form, for the engines that need no PyTorch. Raises `CheckpointError`."""
+        advice = "make it with `mono-depth export` or install the package again"
+        return _verified(self.path.with_suffix(".onnx"), self.info.onnx_sha256, advice)
+
+    def int8(self) -> Path | None:
+        """The verified int8 ONNX form, or None where the checkpoint has none. Raises `CheckpointError`."""
+        if not self.info.int8_sha256:
+            return None
+        advice = "make it again with `mono-depth quantize`"
+        return _verified(self.path.with_suffix(".int8.onnx"), self.info.int8_sha256, advice)
+
+
+def shipped(folder: Path = SHIPPED_FOLDER) -> Path:
+    """The checkpoint that ships with the package. Raises `CheckpointError` unless there is exactly one."""
+    found = sorted(folder.glob("*.safetensors"))
+    if len(found) != 1:
+        names = ", ".join(p.name for p in found) or "none"
+        raise CheckpointError(
+            f"{folder}: expected one shipped checkpoint, found {names}; install the package again or name one"
+        )
+    return found[0]
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Checkpoint:
+    """Open and verify a checkpoint; ``None`` is the shipped one. Raises `CheckpointError`."""
+    file = shipped() if path is None else Path(path)
+    header, tensors = _read(file)
+    stated = header.pop("sha256", None)
+    if (version := header.get("format")) != FORMAT:
+        raise CheckpointError(
+            f"{file}: found format {version}, expected {FORMAT}; update mono_depth_ros or export it again"
+        )
+    if stated != (found := _seal(header, tensors)):
+        raise CheckpointError(
+            f"{file}: its weights or metadata were changed after it was sealed: SHA-256 is {found}, "
+            f"the seal says {stated}; fetch it again from where you had it"
+        )
+    del header["format"]
+    known = {f.name for f in fields(CheckpointInfo)}
+    if unknown := sorted(set(header) - known):
+        raise CheckpointError(f"{file}: unknown metadata {', '.join(unknown)}; expected {', '.join(sorted(known))}")
+    try:
+        info = CheckpointInfo(**header)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{file}: bad metadata: {error}; export the checkpoint again") from error
+    return Checkpoint(file, info, found)
+
+
+def save(
+    path: str | os.PathLike[str],
+    info: CheckpointInfo,
+    weights: Mapping[str, np.ndarray],
+    onnx: bytes = b"",
+    int8: bytes = b"",
+) -> Checkpoint:
+    """Seal a checkpoint: write the weights, the metadata and the ONNX forms given, and fill in their hashes.
+
+    Convolution and matrix weights are stored as float16, vectors (biases, batch-norm statistics) as float32.
+
+    Raises:
+        ValueError: a weight is not finite in float16, or the path does not end in ``.safetensors``.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"checkpoint path: found {path}, expected a name that ends in .safetensors")
+    tensors = {name: _stored(name, array) for name, array in weights.items()}
+    info = replace(info, onnx_sha256=_digest(onnx), int8_sha256=_digest(int8))
+    header = json.loads(json.dumps({"format": FORMAT, **asdict(info)}))
+    seal = _seal(header, tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, content in ((".onnx", onnx), (".int8.onnx", int8)):
+        if content:
+            _replace(path.with_suffix(suffix), lambda partial, content=content: partial.write_bytes(content))
+    metadata = {_HEADER: json.dumps({**header, "sha256": seal})}
+    _replace(path, lambda partial: save_file(tensors, partial, metadata))
+    return Checkpoint(path, info, seal)
+
+
+def _stored(name: str, array: np.ndarray) -> np.ndarray:
+    """The array as it is stored; contiguous, since safetensors writes the memory as it lies."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        stored = array.astype(np.float16 if array.ndim > 1 else np.float32, order="C")
+    if not np.isfinite(stored).all():
+        raise ValueError(
+            f"weight {name}: found a value that {stored.dtype} can't hold, or not finite; it can't be stored"
+        )
+    return stored
+
+
+def _seal(header: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the metadata and every tensor's name, type, shape and bytes, in the order of the names."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metadata and tensors of a safetensors file, as stored. Raises `CheckpointError`."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such checkpoint; expected a .safetensors file, or no name for the shipped one"
+        )
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if _HEADER not in metadata:
+                raise CheckpointError(
+                    f"{path}: a safetensors file without this project's metadata; expected one that "
+                    "`python -m training export` or `mono_depth_ros.checkpoint.save` wrote"
+                )
+            return json.loads(metadata[_HEADER]), {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise CheckpointError(f"{path}: {_what_it_is(path)}, expected a whole safetensors file ({error})") from error
+
+
+def _what_it_is(path: Path) -> str:
+    """What an unreadable file seems to be, and what to do about it."""
+    start = path.open("rb").read(64)
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself: run `git lfs pull`"
+    if start.startswith((b"PK\x03\x04", b"\x80")):
+        return "a pickle of PyTorch, which can run code and is never loaded: export it with the training that made it"
+    return f"truncated, damaged or of another format ({path.stat().st_size} bytes): fetch it again"
+
+
+def _verified(path: Path, expected: str, advice: str) -> Path:
+    if not expected or not path.is_file():
+        raise CheckpointError(f"{path}: missing; {advice}")
+    if (found := _digest(path.read_bytes())) != expected:
+        raise CheckpointError(f"{path}: SHA-256 is {found}, the checkpoint says {expected}; {advice}")
+    return path
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest() if content else ""
+
+
+def _replace(path: Path, write: Any) -> None:
+    """Write beside the path, then move into place, so that nobody reads half a file."""
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    os.replace(partial, path)
+
+
+def _expect(name: str, value: Any, expected: str, is_valid: Any) -> None:
+    """Raise ValueError unless ``is_valid(value)``; a value of another type is not valid."""
+    try:
+        valid = bool(is_valid(value))
+    except TypeError:
+        valid = False
+    if not valid:
+        raise ValueError(f"{name}: found {value!r}, expected {expected}")
