@@ -7,7 +7,6 @@ precision around it, and is zero with a finite gradient when no pixel is valid.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import timm
 import torch
@@ -118,7 +117,7 @@ class DepthLoss(nn.Module):
         base: float = 10.0,
         root: bool = False,
         loss_network: str = "resnet50",
-        loss_network_weights: Path | None = None,
+        loss_network_weights: str | None = None,
         max_depth: float = 10.0,
     ) -> None:
         super().__init__()
@@ -149,15 +148,14 @@ class PerceptualLoss(nn.Module):
 
     Args:
         network: ``resnet50`` (the paper's), or any timm model to stand in for it, compared at its first three maps.
-        weights: None fetches ImageNet weights from torchvision's or timm's hub; a path reads a local file
-            (``.safetensors``, or a ``.pth`` of plain tensors).
+        weights: None fetches ImageNet weights from torchvision's or timm's hub; else see `training.pretrained.locate`.
         max_depth: metres that become 1.
 
     Raises:
         FileNotFoundError: no weights there, with the file to fetch and where to put it.
     """
 
-    def __init__(self, network: str = "resnet50", weights: Path | None = None, max_depth: float = 10.0) -> None:
+    def __init__(self, network: str = "resnet50", weights: str | None = None, max_depth: float = 10.0) -> None:
         super().__init__()
         self.phi = ResNet50Maps(weights) if network == "resnet50" else encoder_maps(network, weights)
         self.max_depth = max_depth
@@ -184,7 +182,7 @@ class PerceptualLoss(nn.Module):
 class ResNet50Maps(nn.Module):
     """ResNet50 after its stem (with max-pool), layer1 and layer2 (paper, table 1)."""
 
-    def __init__(self, weights: Path | None) -> None:
+    def __init__(self, weights: str | None) -> None:
         super().__init__()
         network = resnet50()
         network.load_state_dict(read_weights(weights) if weights else fetch_resnet50())
@@ -200,7 +198,7 @@ class ResNet50Maps(nn.Module):
         return maps
 
 
-def encoder_maps(name: str, weights: Path | None) -> nn.Module:
+def encoder_maps(name: str, weights: str | None) -> nn.Module:
     """The first three maps of a timm encoder."""
     encoder = timm.create_model(name, pretrained=weights is None, features_only=True, out_indices=(0, 1, 2))
     if weights:

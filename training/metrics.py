@@ -4,7 +4,7 @@ The protocol: full resolution, predictions clamped to [1e-3, 10] m, valid truth 
 the Eigen crop, averaged over images, no alignment; the pooled RMSE takes all pixels of all images together.
 """
 
-from collections.abc import Iterable
+import math
 
 import numpy as np
 import torch
@@ -96,12 +96,41 @@ def intervals(table: np.ndarray, seed: int = 0) -> dict[str, tuple[float, float]
     return {name: (float(i.low), float(i.high)) for name, i in found.items()}
 
 
-def coverage(log_ratio: np.ndarray, scale: np.ndarray, probability: float = 0.9) -> float:
-    """Share of pixels whose |ln(prediction / truth)| lies inside the Laplace interval of that probability."""
-    return float((np.abs(log_ratio) <= -scale * np.log(1 - probability)).mean())
+class ErrorMetrics(Metric):
+    """How well the predicted error tells the true one, from every n-th valid pixel.
 
+    `compute` gives ``coverage90``, the share of pixels inside their 90 % interval; ``AbsRel_kept80``, AbsRel without
+    each image's least confident fifth, as a share of AbsRel with it; and ``error_scale``, the factor on the predicted
+    scale that would make the coverage 90 %.
+    """
 
-def sparsification(error: np.ndarray, uncertainty: np.ndarray, drops: Iterable[float]) -> list[float]:
-    """Mean ``error`` of what remains after dropping each share of pixels, the most uncertain first."""
-    ordered = error[np.argsort(uncertainty)]
-    return [float(ordered[: max(1, round(len(ordered) * (1 - drop)))].mean()) for drop in drops]
+    pixels: list[Tensor]
+    kept: list[Tensor]
+
+    def __init__(self, every: int = 37) -> None:
+        super().__init__()
+        self.every = every
+        self.add_state("pixels", default=[], dist_reduce_fx="cat")
+        self.add_state("kept", default=[], dist_reduce_fx="cat")
+
+    def update(self, residual: Tensor, scale: Tensor, prediction: Tensor, truth: Tensor, mask: Tensor) -> None:
+        """Add a batch (N, 1, H, W): |ln(prediction / truth)|, its predicted Laplace scale, and the depths in metres."""
+        for r, s, p, y, m in zip(residual, scale, prediction, truth, mask, strict=True):
+            if m.any():
+                r, s, p, y = (values[m][:: self.every] for values in (r, s, p, y))
+                self.pixels.append(r / s)
+                relative = (p - y).abs() / y
+                confident = s.argsort()[: max(1, round(0.8 * len(s)))]
+                self.kept.append(torch.stack([relative.mean(), relative[confident].mean()])[None])
+
+    def compute(self) -> dict[str, float]:
+        """The figures by name."""
+        ratios = torch.cat(self.pixels) if isinstance(self.pixels, list) else self.pixels
+        kept = torch.cat(self.kept) if isinstance(self.kept, list) else self.kept
+        within = math.log(10)  # a Laplace variable lies within ln(1 / (1 - p)) scales with probability p
+        everything, confident = kept.double().mean(dim=0).tolist()
+        return {
+            "coverage90": (ratios <= within).double().mean().item(),
+            "AbsRel_kept80": confident / everything,
+            "error_scale": float(np.quantile(ratios.cpu().numpy(), 0.9)) / within,
+        }

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
+from mono_depth_ros import checkpoint
 from mono_depth_ros.network import DepthNetwork
-from training.losses import DepthLoss
-from training.metrics import DepthMetrics, eigen_crop, valid_pixels
+from training.losses import DepthLoss, log_difference
+from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop, valid_pixels
 from training.pretrained import load_pretrained
+from training.report import write_report
 
 Batch = dict[str, Tensor]
 
@@ -23,8 +26,9 @@ class DepthModule(pl.LightningModule):
         width: see `Decoder`.
         max_depth: metres at which the sigmoid saturates.
         error: train the error head too.
-        encoder_weights: a local file of ImageNet weights; None fetches timm's.
-        start: a sealed checkpoint of the same network to start from instead (fine-tuning).
+        encoder_weights: a local file of ImageNet weights, or an installed package that holds one; None fetches timm's.
+        start: a sealed checkpoint of the same network to start from instead (fine-tuning), or to test.
+        freeze_norm: keep batch normalisation's statistics as they are (small batches, fine-tuning).
         loss: the loss; see `DepthLoss`.
         max_lr: of the decoder.
         encoder_lr: of the encoder; None is ``max_lr``.
@@ -42,8 +46,9 @@ class DepthModule(pl.LightningModule):
         width: int | None = None,
         max_depth: float = 10.0,
         error: bool = False,
-        encoder_weights: Path | None = None,
+        encoder_weights: str | None = None,
         start: Path | None = None,
+        freeze_norm: bool = False,
         max_lr: float = 1e-4,
         encoder_lr: float | None = None,
         weight_decay: float = 0.0,
@@ -55,16 +60,29 @@ class DepthModule(pl.LightningModule):
         self.save_hyperparameters(ignore=["loss"])
         self.network = DepthNetwork(encoder, decoder, width, max_depth, error).to(memory_format=torch.channels_last)
         self.loss = loss
-        self.metrics = DepthMetrics()
+        self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()
 
     def setup(self, stage: str) -> None:
-        """Load the first weights, once, where training starts."""
-        if stage != "fit" or self.trainer.ckpt_path:
+        """Load the first weights, unless Lightning restores a training checkpoint.
+
+        Raises:
+            ValueError: nothing to test: neither a training checkpoint nor a sealed one was named.
+        """
+        if self.trainer.ckpt_path:
             return
         if self.hparams.start:
             load_sealed(self.network, self.hparams.start)
-        else:
+        elif stage == "fit":
             load_pretrained(self.network.encoder, self.hparams.encoder, self.hparams.encoder_weights)
+        else:
+            raise ValueError(f"{stage}: no weights; name them by --ckpt_path (training) or --model.start (sealed)")
+
+    def on_train_epoch_start(self) -> None:
+        """Hold batch normalisation still where asked to."""
+        if self.hparams.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `DepthNetwork.forward`."""
@@ -77,22 +95,46 @@ class DepthModule(pl.LightningModule):
         self.log_dict({f"train/{name}": value for name, value in values.items()}, prog_bar=True)
         return values["loss"]
 
-    def metric_depth(self, batch: Batch) -> Tensor:
-        """Prediction at the truth's resolution (N, 1, H, W), in metres of the frame's own camera."""
-        depth, _ = self(batch["image"])
-        depth = torch.nn.functional.interpolate(depth.float(), batch["depth"].shape[-2:], mode="bilinear")
-        return depth * batch["scale"].view(-1, 1, 1, 1)
+    def metric_depth(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Depth (N, 1, H, W) in metres of the frames' own cameras at the truth's size, and the network's log error."""
+        depth, log_error = self(batch["image"])
+        return at_size_of(batch["depth"], depth) * batch["scale"].view(-1, 1, 1, 1), log_error
+
+    def evaluate(self, batch: Batch) -> None:
+        """Add frames whose ``depth`` is in metres of their own camera and ``scale`` is f / f_canonical."""
+        truth = batch["depth"]
+        depth, log_error = self.metric_depth(batch)
+        mask = batch["mask"] & valid_pixels(truth) & eigen_crop(*truth.shape[-2:]).to(truth.device)
+        self.depth_metrics.update(depth, truth, mask)
+        if log_error is not None:
+            residual = log_difference(depth, truth, mask).abs()
+            self.error_metrics.update(residual, at_size_of(truth, log_error).exp(), depth, truth, mask)
+
+    def results(self) -> dict[str, float]:
+        """All figures of the frames evaluated so far."""
+        errors = self.error_metrics.compute() if self.network.error_head else {}
+        return {**self.depth_metrics.compute(), **errors}
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """Metrics of frames whose ``depth`` is in metres of their own camera and ``scale`` is f / f_canonical."""
-        truth = batch["depth"]
-        mask = batch["mask"] & valid_pixels(truth) & eigen_crop(*truth.shape[-2:]).to(truth.device)
-        self.metrics.update(self.metric_depth(batch), truth, mask)
+        """Evaluate one batch."""
+        self.evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the means over all frames of all processes."""
-        self.log_dict({f"val/{name}": float(value) for name, value in self.metrics.compute().items()}, prog_bar=True)
-        self.metrics.reset()
+        """Log the figures of all frames of all processes, and start anew."""
+        self.log_dict({f"val/{name}": value for name, value in self.results().items()})
+        self.log("RMSE", self.results()["RMSE"], prog_bar=True, logger=False)
+        self.depth_metrics.reset()
+        self.error_metrics.reset()
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Evaluate one batch."""
+        self.evaluate(batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Print the table and write ``test.json`` into the log folder."""
+        results, table = self.results(), self.depth_metrics.table()
+        if self.trainer.is_global_zero:
+            write_report(Path(self.trainer.log_dir or self.trainer.default_root_dir), results, table)
 
     def configure_optimizers(self) -> dict:
         """Adam (0.9, 0.999) under OneCycleLR, whose momentum cycling would override beta1."""
@@ -111,3 +153,17 @@ class DepthModule(pl.LightningModule):
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def at_size_of(truth: Tensor, values: Tensor) -> Tensor:
+    """Bring a map (N, 1, h, w) to the truth's height and width, as the node does."""
+    return interpolate(values.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def load_sealed(network: DepthNetwork, path: Path) -> None:
+    """Load a sealed checkpoint's weights. Raises ValueError where they are another network's."""
+    weights = {name: torch.from_numpy(value) for name, value in checkpoint.load(path).weights().items()}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"start: {path} holds another network than the configuration's model: {error}") from error

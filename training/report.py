@@ -1,0 +1,101 @@
+"""Reports: the table and JSON of a test, and sheets of predictions beside their truth."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import lightning.pytorch as pl
+import numpy as np
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from mono_depth_ros.preview import DepthPreview
+from training.metrics import NAMES, intervals
+
+PROTOCOL = (
+    "predictions at the truth's resolution, clamped to [1e-3, 10] m; valid truth inside (1e-3, 10) m and the Eigen "
+    "crop; means over images, no test-time augmentation, no alignment; 95 % bootstrap intervals over images"
+)
+
+
+def write_report(folder: Path, results: dict[str, float], table: np.ndarray) -> None:
+    """Print a test's figures and write them to ``folder/test.json``, with one row an image.
+
+    Args:
+        folder: where to write; made if it is not there.
+        results: figures by name, as `DepthMetrics.compute` gives them.
+        table: rows of `image_row` (images, 8).
+    """
+    spread = intervals(table)
+    report = {"protocol": PROTOCOL, "images": len(table), "results": results, "intervals": spread}
+    rows = [dict(zip(NAMES, row, strict=False)) for row in table.tolist()]
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "test.json"
+    file.write_text(json.dumps({**report, "per_image": rows}, indent=1) + "\n")
+    print(f"{len(table)} images; {PROTOCOL}")
+    for name, value in results.items():
+        low, high = spread.get(name, (None, None))
+        print(f"{name:14s} {value:.4f}" + (f"  [{low:.4f}, {high:.4f}]" if low is not None else ""))
+    print(f"also in {file}")
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def to_rgb(image: Tensor) -> np.ndarray:
+    """A normalised image (3, H, W) as RGB uint8 (H, W, 3), stretched over its own range."""
+    array = image.float().cpu().numpy().transpose(1, 2, 0)
+    low, high = array.min(), array.max()
+    return ((array - low) * (255 / max(high - low, 1e-6))).astype(np.uint8)
+
+
+def sheet_row(rgb: np.ndarray, *depths: np.ndarray, farthest: float = 10.0) -> np.ndarray:
+    """The image and depth maps of it side by side in one colour range, 0 m to ``farthest``; unknown (0) is black."""
+    height, width = depths[0].shape
+    pictures = [cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)]
+    for depth in depths:
+        known = np.where(depth > 0, depth, np.nan).astype(np.float32)
+        pictures.append(DepthPreview(0, farthest).render(known).copy())
+    return np.hstack(pictures)
+
+
+def write_png(path: Path, rgb: np.ndarray) -> None:
+    """Write RGB (H, W, 3) uint8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+
+
+class PredictionSheet(pl.Callback):
+    """After each validation, a sheet of the first frames: image, truth, prediction; a PNG, and in TensorBoard.
+
+    Args:
+        frames: how many.
+    """
+
+    def __init__(self, frames: int = 4) -> None:
+        self.frames = frames
+        self._rows: list[np.ndarray] = []
+
+    @rank_zero_only
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int, loader: int = 0
+    ) -> None:
+        """Draw a row of the sheet."""
+        if len(self._rows) < self.frames:
+            predicted = module.metric_depth(batch)[0][0, 0].float().cpu().numpy()
+            row = sheet_row(to_rgb(batch["image"][0]), batch["depth"][0, 0].cpu().numpy(), predicted)
+            self._rows.append(cv2.resize(row, (1280, 1280 * row.shape[0] // row.shape[1])))
+
+    @rank_zero_only
+    def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
+        """Write the sheet."""
+        sheet, self._rows = np.vstack(self._rows), []
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        write_png(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet)
+        for logger in trainer.loggers:
+            if hasattr(logger.experiment, "add_image"):
+                logger.experiment.add_image("predictions", sheet, trainer.global_step, dataformats="HWC")
