@@ -87,7 +87,7 @@ class CameraModel:
 
         width, height, K, P and the roi (x, y, width, height, and do_rectify, which changes nothing here: the rectified
         window is as large as the raw one) refer to the full resolution; the image is the roi (the whole image where its
-        size is 0), then binned (0 is 1). R and P that are all 0 count as not given.
+        size is 0), then binned (0 is 1). R that is all 0 and P whose first value is 0 count as not given.
         Raises UncalibratedCameraError when K[0] is 0, ValueError for wrong lengths, NaN, sizes, an unknown model.
         """
         k = _finite("K", k, (9,))
@@ -104,7 +104,7 @@ class CameraModel:
             distortion_model=distortion_model,
             distortion=tuple(float(c) for c in d),
             rotation=_rotation(r) if any(r) else (),
-            projection=(p[0], p[5], p[2], p[6]) if any(p) else (),
+            projection=(p[0], p[5], p[2], p[6]) if p and p[0] else (),
         )
         x, y, roi_width, roi_height = (int(v) for v in roi[:4])
         camera = camera.cropped(x, y, roi_width or width - x, roi_height or height - y)
