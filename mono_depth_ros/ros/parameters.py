@@ -1,0 +1,175 @@
+"""The node's parameters: defaults, descriptions, ranges, and what makes a set of values valid."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
+
+_CONFIGURED = " Takes effect in configure; cannot be changed while the node is configured."
+
+
+def _text(default: str, description: str, **options: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"description": description, **options})
+
+
+def _choice(default: str, choices: Iterable[str], description: str, **options: Any) -> Any:
+    listed = tuple(choices)
+    return _text(default, f"{description} One of: {', '.join(listed)}.", choices=listed, **options)
+
+
+def _flag(default: bool, description: str, **options: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"description": description, **options})
+
+
+def _number(default: float, lowest: float, highest: float, description: str, **options: Any) -> Any:
+    span: dict[str, Any] = {}
+    if isinstance(default, int):
+        span["integer_range"] = [IntegerRange(from_value=lowest, to_value=highest, step=1)]
+    else:
+        span["floating_point_range"] = [FloatingPointRange(from_value=lowest, to_value=highest, step=0.0)]
+    return dataclasses.field(default=default, metadata={"description": description, "span": span, **options})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One consistent set of parameter values. Raises ValueError, naming the parameter and what is expected."""
+
+    autostart: bool = _flag(True, "Bring the node up by itself; false leaves that to a lifecycle manager.", once=True)
+
+    checkpoint: str = _text("", "Sealed checkpoint (.safetensors); empty: the one that ships.", fixed=True)
+    backend: str = _choice(
+        "auto", ("auto", "torch", "openvino", "onnxruntime"), "What runs the network.", fixed=True
+    )
+    device: str = _text("auto", "auto, cpu, cuda, or a device of the backend's own naming such as cuda:1.", fixed=True)
+    precision: str = _choice("auto", ("auto", "fp32", "bf16", "fp16", "int8"), "Of the network.", fixed=True)
+    input_size: tuple[int, ...] = dataclasses.field(
+        default=(0, 0),
+        metadata={
+            "description": "Height and width whose product is the network's pixel budget; the image's aspect ratio is"
+            " kept. [0, 0]: the checkpoint's own.",
+            "fixed": True,
+        },
+    )
+
+    compressed: bool = _flag(False, "Subscribe to image/compressed (JPEG, PNG) in place of image.", fixed=True)
+    image_is: str = _choice(
+        "auto",
+        ("auto", "raw", "rectified"),
+        "Whether the lens distortion in camera_info is still in the image. auto: rectified if the topic's own name"
+        " says so (image_rect, image_rect_color, ...).",
+    )
+    camera_info_timeout: float = _number(
+        1.0, 0.0, 60.0, "Seconds of images to wait for camera_info before depth is published without it."
+    )
+    max_age: float = _number(
+        0.0, 0.0, 3600.0, "Seconds after its stamp at which a frame is too old to publish and is dropped. 0: never."
+    )
+
+    depth_format: str = _choice("32FC1", DEPTH_ENCODINGS, "Encoding of depth: metres, or millimetres with 0 invalid.")
+    min_depth: float = _number(0.1, 0.0, 1000.0, "Metres; depth below it is published as -Inf (REP-117).")
+    max_depth: float = _number(
+        10.0, 0.1, 1000.0, "Metres; depth above it is published as +Inf (REP-117). Far end of the preview's colours."
+    )
+    min_confidence: float = _number(
+        0.0, 0.0, 1.0, "Depth less sure than this to be within 25 % of the truth is published as NaN. 0: all."
+    )
+
+    max_slant: float = _number(
+        80.0,
+        1.0,
+        90.0,
+        "Degrees between a surface and the image plane along the line of sight beyond which a pixel of depth/points is"
+        " taken to hang in the air at a depth edge. 90: keep all.",
+    )
+    points_stride: int = _number(1, 1, 64, "Take every n-th pixel of every n-th row into depth/points.")
+    points_dense: bool = _flag(False, "Publish depth/points as a list without the invalid points, not as a grid.")
+    points_confidence: bool = _flag(False, "Give depth/points a fifth field, confidence (float32, 0 to 1).")
+
+    clearing_range: float = _number(
+        5.0, 0.1, 1000.0, "Metres at which the rays of depth/clearing_points end that met nothing within max_depth."
+    )
+
+    scan_frame: str = _text("", "Level frame of scan (x forward, z up); empty: the image's without its _optical.")
+    scan_camera_height: float = _number(
+        0.0, -100.0, 100.0, "Metres of the camera above the level from which the heights of scan count."
+    )
+    scan_min_height: float = _number(-0.1, -100.0, 100.0, "Metres; lower end of the band that scan looks at.")
+    scan_max_height: float = _number(0.1, -100.0, 100.0, "Metres; upper end of the band that scan looks at.")
+    scan_pitch: float = _number(0.0, -1.5, 1.5, "Radians that the camera looks down, for scan.")
+
+    age_warning: float = _number(0.3, 0.0, 3600.0, "Seconds; diagnostics warn when p95 of age at publish is more.")
+    age_error: float = _number(1.0, 0.0, 3600.0, "Seconds; diagnostics report an error when it is more.")
+    image_timeout: float = _number(2.0, 0.1, 3600.0, "Seconds without an image after which diagnostics report it.")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            choices = field.metadata.get("choices")
+            if choices and (value := getattr(self, field.name)) not in choices:
+                raise ValueError(f"{field.name}: found {value!r}, expected one of {', '.join(choices)}")
+        sizes = self.input_size
+        if len(sizes) != 2 or (tuple(sizes) != (0, 0) and not all(32 <= n <= 8192 for n in sizes)):
+            raise ValueError(f"input_size: found {list(sizes)}, expected [height, width] of 32 to 8192 each, or [0, 0]")
+        self._ascending("min_depth", "max_depth")
+        self._ascending("scan_min_height", "scan_max_height")
+        self._ascending("age_warning", "age_error")
+
+    def changed(self, values: Mapping[str, Any]) -> "Settings":
+        """These settings with other values for some; names that are not settings are passed over."""
+        names = {field.name for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **{name: _plain(v) for name, v in values.items() if name in names})
+
+    def fixed_changes(self, other: "Settings") -> list[str]:
+        """Names of the settings that differ and cannot be changed while the node is configured."""
+        fixed = (field.name for field in dataclasses.fields(self) if field.metadata.get("fixed"))
+        return [name for name in fixed if getattr(self, name) != getattr(other, name)]
+
+    def _ascending(self, low: str, high: str) -> None:
+        if not getattr(self, low) < getattr(self, high):
+            raise ValueError(f"{low}: found {getattr(self, low)}, expected less than {high} ({getattr(self, high)})")
+
+
+def declare(node: Node) -> Settings:
+    """Declare every parameter and read what the node was started with.
+
+    Raises rclpy's ParameterException for a wrong type or a value out of range, ValueError for values that do not fit
+    together; both name the parameter.
+    """
+    values = {}
+    for field in dataclasses.fields(Settings):
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        values[field.name] = node.declare_parameter(field.name, default, _descriptor(field)).value
+    return Settings().changed(values)
+
+
+def undeclared(overrides: Iterable[str], declared: Iterable[str]) -> dict[str, str | None]:
+    """Names that were given from outside but do not exist, each with the existing name it was probably meant to be."""
+    known = set(declared)
+    unknown = sorted(set(overrides) - known)
+    return {name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), None) for name in unknown}
+
+
+def given_names(node: Node) -> set[str]:
+    """Names of all parameters that files, the command line or the constructor gave this node, declared or not."""
+    return set(node._parameter_overrides)  # rclpy has no public way to ask
+
+
+def to_values(parameters: Iterable[Parameter]) -> dict[str, Any]:
+    """Values by name."""
+    return {parameter.name: parameter.value for parameter in parameters}
+
+
+def _descriptor(field: "dataclasses.Field[Any]") -> ParameterDescriptor:
+    facts = field.metadata
+    description = facts["description"] + (_CONFIGURED if facts.get("fixed") else "")
+    return ParameterDescriptor(description=description, read_only=facts.get("once", False), **facts.get("span", {}))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (bool, int, float, str)) else tuple(value)

@@ -1,0 +1,66 @@
+"""What became of the frames, and how long each stage took."""
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+import numpy as np
+
+RECEIVED, PUBLISHED, LOST = "received", "published", "lost"
+DROPPED, REJECTED, FAILED = "dropped", "rejected", "failed"
+
+AGE = "age at publish"
+VALID = "valid pixels"
+_WINDOW = 300  # samples: 10 s at 30 Hz
+
+
+class Statistics:
+    """Counts since the node started and samples of the last frames; thread-safe.
+
+    Each frame received ends as exactly one of published, dropped (a good frame not worth or not able to be processed in
+    time), rejected (the frame is bad) or failed (the engine is). Frames lost on the way to the node are counted apart.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._samples: dict[str, deque[float]] = {}
+
+    def count(self, outcome: str, reason: str = "", number: int = 1) -> None:
+        """Add frames with an outcome and, for those that were not published, why."""
+        with self._lock:
+            self._counts[outcome] += number
+            if reason:
+                self._reasons[f"{outcome}: {reason}"] += number
+
+    def counts(self) -> dict[str, int]:
+        """Number of frames by outcome, then by outcome and reason."""
+        with self._lock:
+            totals = {name: self._counts[name] for name in (RECEIVED, PUBLISHED, DROPPED, REJECTED, FAILED, LOST)}
+            return totals | dict(sorted(self._reasons.items()))
+
+    def sample(self, name: str, value: float) -> None:
+        """Add a measurement of the frame in hand, in seconds or as a share."""
+        with self._lock:
+            self._samples.setdefault(name, deque(maxlen=_WINDOW)).append(value)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage that succeeds."""
+        start = perf_counter()
+        yield
+        self.sample(name, perf_counter() - start)
+
+    def percentiles(self) -> dict[str, tuple[float, float]]:
+        """The median and the 95th percentile of each measurement over the last 300 frames."""
+        with self._lock:
+            samples = {name: list(values) for name, values in self._samples.items()}
+        return {name: (float(np.median(v)), float(np.percentile(v, 95))) for name, v in samples.items()}
+
+    def forget_samples(self) -> None:
+        """Start the measurements anew; the counts go on."""
+        with self._lock:
+            self._samples.clear()
