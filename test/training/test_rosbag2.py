@@ -74,6 +74,19 @@ def write_bag(bag: Path, messages: list[Stamped], storage: StoragePlugin = Stora
     return bag
 
 
+def write_cut_message(bag: Path) -> Path:
+    """A bag whose second colour message ends half-way."""
+    color = image(START, RGB, "rgb8")
+    whole = TYPES.serialize_cdr(color, color.__msgtype__)
+    with Writer(bag, version=9) as writer:
+        info = writer.add_connection(INFO, "sensor_msgs/msg/CameraInfo", typestore=TYPES)
+        writer.write(info, START, TYPES.serialize_cdr(camera_info(START), "sensor_msgs/msg/CameraInfo"))
+        connection = writer.add_connection(COLOR, color.__msgtype__, typestore=TYPES)
+        writer.write(connection, START, whole)
+        writer.write(connection, START + MS, bytes(whole[: len(whole) // 2]))
+    return bag
+
+
 def millimetres(camera: CameraModel = CAMERA) -> np.ndarray:
     return (plane_depth(camera) * 1000).round().astype(np.uint16)
 
@@ -210,6 +223,11 @@ def test_a_bad_pair_names_bag_and_topic(tmp_path, color, depth, message):
     frames = Rosbag2(write_bag(tmp_path / "walk", one_pair(color, depth)), COLOR, DEPTH, INFO)
     with pytest.raises(BadFrameError, match=f"walk: {message}"):
         frames[0]
+
+
+def test_a_message_cut_short_is_named(tmp_path):
+    with pytest.raises(ValueError, match=f"walk: {COLOR} at {START + MS}: "):
+        Rosbag2(write_cut_message(tmp_path / "walk"), COLOR, DEPTH, INFO)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,10 @@ class Rosbag2(RgbdDataset):
             topics = ", ".join(sorted({c.topic for c in reader.connections}))
             raise ValueError(f"{self.bag}: found no topic {topic}, expected one of {topics}")
         for connection, time, data in reader.messages(connections, start):
-            yield time, reader.deserialize(data, connection.msgtype)
+            try:
+                yield time, reader.deserialize(data, connection.msgtype)
+            except AnyReaderError as error:
+                raise BadFrameError(f"{self.bag}: {topic} at {time}: {error}") from error
 
     def _message(self, topic: str, time: int) -> Any:
         return next(self._messages(topic, time))[1]
