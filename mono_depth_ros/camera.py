@@ -108,7 +108,8 @@ class CameraModel:
         )
         x, y, roi_width, roi_height = (int(v) for v in roi[:4])
         camera = camera.cropped(x, y, roi_width or width - x, roi_height or height - y)
-        return camera._binned(max(int(binning_x), 1), max(int(binning_y), 1))
+        x, y = max(int(binning_x), 1), max(int(binning_y), 1)
+        return camera._scaled(camera.width // x, camera.height // y, 1 / x, 1 / y)
 
     @classmethod
     def from_yaml(cls, path: str | PathLike[str]) -> "CameraModel":
@@ -128,12 +129,10 @@ class CameraModel:
                 r=content.get("rectification_matrix", {}).get("data", ()),
                 p=content.get("projection_matrix", {}).get("data", ()),
             )
-        except UncalibratedCameraError as error:
-            raise UncalibratedCameraError(f"{path}: {error}") from error
-        except KeyError as error:
-            raise ValueError(f"{path}: field {error} is missing; expected a camera_calibration file") from error
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: {error}; expected a camera_calibration file") from error
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: found {error!r}, expected a camera_calibration file") from error
+        except ValueError as error:  # UncalibratedCameraError stays one
+            raise type(error)(f"{path}: {error}") from error
 
     @classmethod
     def nyu(cls) -> "CameraModel":
@@ -167,12 +166,11 @@ class CameraModel:
         )
 
     def rectified(self) -> "CameraModel":
-        """The pinhole camera, of the same size, of the rectified image.
+        """The pinhole camera of the rectified image, of the same size; also that of an image that came rectified.
 
-        An undistorted camera keeps its K. Else it is the calibration's own choice P, as in image_proc, so that our
-        image and image_proc's agree; without P, K itself for plumb_bob and rational_polynomial; and for equidistant K
-        with the focal lengths scaled so that the middle of the field, to the nearest edge of the image or to 55
-        degrees from the axis, whichever comes first, fills the image.
+        An undistorted camera keeps its K. Else it is the calibration's own choice P, so that our image and image_proc's
+        agree. Without P it is K itself for plumb_bob and rational_polynomial; for equidistant it is K with the shortest
+        focal lengths at which no edge of the image lies beyond what the lens saw there, or 55 degrees from the axis.
         """
         fx, fy, cx, cy = self.fx, self.fy, self.cx, self.cy
         if self.is_distorted and self.projection:
@@ -190,9 +188,6 @@ class CameraModel:
         rays[..., 0] = (np.arange(self.width) - self.cx) / self.fx
         rays[..., 1] = ((np.arange(self.height) - self.cy) / self.fy)[:, None]
         return rays
-
-    def _binned(self, x: int, y: int) -> "CameraModel":
-        return self._scaled(self.width // x, self.height // y, 1 / x, 1 / y)
 
     def _scaled(self, width: int, height: int, sx: float, sy: float) -> "CameraModel":
         return dataclasses.replace(

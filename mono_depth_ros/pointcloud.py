@@ -51,7 +51,7 @@ class CloudBuilder:
         self._every = (slice(None, None, stride), slice(None, None, stride))
         self._range = (max(min_depth, _SMALLEST), min(max_depth, _LARGEST))
         self._min_confidence = min_confidence
-        self._edges = _EdgeFilter(camera, max_slant) if max_slant < 90 else None
+        self._edges = EdgeFilter(camera, max_slant) if max_slant < 90 else None
 
         rays = camera.rays()[self._every]
         self._x_ray, self._y_ray = np.ascontiguousarray(rays[..., 0]), np.ascontiguousarray(rays[..., 1])
@@ -129,10 +129,10 @@ def flying_pixels(depth: NDArray[np.float32], camera: CameraModel, max_slant: fl
     degrees. A floor is as steep far around as it is here, and stays, however steep; the ramp across a depth edge is
     narrow, and goes; a pixel on the rim of an object has a neighbour on the same object, and stays.
     """
-    return _EdgeFilter(camera, max_slant).solid(depth) == 0
+    return EdgeFilter(camera, max_slant).solid(depth) == 0
 
 
-class _EdgeFilter:
+class EdgeFilter:
     """flying_pixels for one camera, in memory of its own."""
 
     def __init__(self, camera: CameraModel, max_slant: float) -> None:

@@ -1,0 +1,221 @@
+"""Scans and clearing points: hand-worked walls, bands, pitches and REP-117 values."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.scan import ClearingPoints, Scan, ScanBuilder
+from test.scenes import LENSES, cast, rays_of
+
+NYU = CameraModel.nyu()
+# One row at the height of the horizon, three columns: 45 degrees to the left, ahead, 45 degrees to the right.
+ROW = CameraModel(3, 1, 1.0, 1.0, 1.0, 0.0)
+AROUND = {"camera_height": 0.0, "min_height": -0.1, "max_height": 0.1}
+ROBOT = {"camera_height": 0.5, "min_height": 0.1, "max_height": 1.0}
+
+
+def bearings(scan: Scan) -> np.ndarray:
+    return scan.angle_min + scan.angle_increment * np.arange(len(scan.ranges))
+
+
+def room(pitch: float, planes: list, camera: CameraModel = NYU) -> np.ndarray:
+    """Depth (H, W) of planes normal . point = distance in the level frame at the camera, which looks down by pitch."""
+    forward = (math.cos(pitch), 0.0, -math.sin(pitch))
+    right, down = (0.0, -1.0, 0.0), (-math.sin(pitch), 0.0, -math.cos(pitch))
+    level_from_optical = np.array([right, down, forward]).T
+    turned = [(level_from_optical.T @ np.array(normal), distance) for normal, distance in planes]
+    return cast(rays_of(camera), turned)[0].astype(np.float32)
+
+
+def row(*depth: float) -> np.ndarray:
+    return np.array([depth], np.float32)
+
+
+def test_three_columns_by_hand():
+    """A wall 2 m ahead is 2 m away straight ahead and 2 sqrt(2) at 45 degrees; the image's right comes first."""
+    scan = ScanBuilder(ROW, **AROUND, max_slant=90).build(row(1.0, 2.0, 3.0))
+    assert scan.angle_min == pytest.approx(-math.pi / 4)
+    assert scan.angle_increment == pytest.approx(1.0)
+    assert (scan.range_min, scan.range_max) == (0.1, 10.0)
+    np.testing.assert_allclose(scan.ranges, [3 * math.sqrt(2), 2.0, math.sqrt(2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("pitch", [-0.3, 0.0, 0.25])
+def test_a_wall_at_2_m_is_at_2_over_the_cosine_of_the_bearing(pitch):
+    floor, wall = ((0.0, 0.0, -1.0), 0.5), ((1.0, 0.0, 0.0), 2.0)
+    scan = ScanBuilder(NYU, **ROBOT, pitch=pitch).build(room(pitch, [floor, wall]))
+    theta = bearings(scan)
+    assert theta[0] < -0.5 and theta[-1] > 0.5
+    assert scan.angle_max == pytest.approx(theta[-1])
+    assert scan.ranges.dtype == np.float32
+    # A bin is 2 mrad wide, and its nearest pixel may lie on its edge.
+    ahead = np.abs(theta) < 0.5
+    np.testing.assert_allclose(scan.ranges[ahead], 2 / np.cos(theta[ahead]), rtol=2e-3)
+    # Further out, a pitched camera sees the band at short range only.
+    known = np.isfinite(scan.ranges)
+    assert (known | np.isnan(scan.ranges)).all()
+    np.testing.assert_allclose(scan.ranges[known], 2 / np.cos(theta[known]), rtol=3e-3)
+
+
+@pytest.mark.parametrize("pitch", [-0.1, 0.0, 0.3])
+def test_what_is_below_or_above_the_band_is_not_in_the_way(pitch):
+    """A floor, and a ceiling at 1.3 m, with nothing between them: the scan is free, for every pitch."""
+    depth = room(pitch, [((0.0, 0.0, -1.0), 0.5), ((0.0, 0.0, 1.0), 0.8)])
+    scan = ScanBuilder(NYU, **ROBOT, pitch=pitch, range_max=5.0).build(depth)
+    assert np.isposinf(scan.ranges[np.abs(bearings(scan)) < 0.5]).all()
+    assert not np.isfinite(scan.ranges).any()
+    lower = ROBOT | {"min_height": -0.1}
+    assert np.isfinite(ScanBuilder(NYU, **lower, pitch=pitch, range_max=5.0).build(depth).ranges).mean() > 0.9
+
+
+def test_the_left_of_the_image_is_at_positive_bearings():
+    depth = np.full((480, 640), 5.0, np.float32)
+    depth[:, :200] = 1.0
+    scan = ScanBuilder(NYU, **AROUND).build(depth)
+    edge = math.atan((NYU.cx - 199.5) / NYU.fx)
+    theta = bearings(scan)
+    assert (scan.ranges[theta > edge + scan.angle_increment] < 1.5).all()
+    assert (scan.ranges[theta < edge - scan.angle_increment] > 4.9).all()
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [
+        (9.9, 9.9),
+        (10.1, math.inf),
+        (math.inf, math.inf),
+        (0.05, -math.inf),
+        (-math.inf, -math.inf),
+        (math.nan, math.nan),
+        (0.0, math.nan),
+        (-1.0, math.nan),
+    ],
+)
+def test_rep_117_values(depth, expected):
+    scan = ScanBuilder(ROW, **AROUND, max_slant=90).build(row(2.0, depth, 2.0))
+    np.testing.assert_allclose(scan.ranges[1], expected, rtol=1e-6)
+    np.testing.assert_allclose(scan.ranges[[0, 2]], 2 * math.sqrt(2), rtol=1e-6)
+
+
+def test_nothing_nearer_than_range_min_even_if_that_is_0():
+    scan = ScanBuilder(ROW, **AROUND, range_min=0.0, max_slant=90).build(row(2.0, -math.inf, 2.0))
+    assert scan.ranges[1] == -math.inf
+
+
+def test_a_known_pixel_outweighs_the_unknown_ones_of_its_column():
+    depth = np.full((480, 640), np.nan, np.float32)
+    depth[254] = 3.0
+    scan = ScanBuilder(NYU, **AROUND, max_slant=90).build(depth)
+    assert np.isfinite(scan.ranges).all()
+
+
+def test_a_view_that_ends_on_the_floor_frees_no_more_than_it_sees():
+    """Pitched 1 rad down from 0.5 m, the top row looks 0.56 rad down and meets the floor 0.8 m ahead."""
+    depth = room(1.0, [((0.0, 0.0, -1.0), 0.5)])
+    far = ScanBuilder(NYU, **ROBOT, pitch=1.0, range_max=5.0).build(depth)
+    assert np.isnan(far.ranges).all()
+    near = ScanBuilder(NYU, **ROBOT, pitch=1.0, range_max=0.3).build(depth)
+    ahead = np.abs(bearings(near)) < 0.3
+    assert np.isposinf(near.ranges[ahead]).all()
+
+
+@pytest.mark.parametrize(("max_slant", "phantoms"), [(90, True), (80, False)])
+def test_flying_pixels_are_no_obstacles(max_slant, phantoms):
+    """The blur between a pillar at 2 m and a wall at 4 m hangs in the air between them."""
+    depth = np.full((480, 640), 4.0, np.float32)
+    depth[:, 300:400] = 2.0
+    scan = ScanBuilder(NYU, **AROUND, max_slant=max_slant).build(cv2.blur(depth, (7, 7)).astype(np.float32))
+    ahead = scan.ranges * np.cos(bearings(scan))
+    assert ((ahead > 2.1) & (ahead < 3.9)).any() == phantoms
+    assert (np.abs(ahead - 2) < 0.01).sum() > 90
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.floats(0.0625, 15, width=32), st.sampled_from([math.inf, math.nan])), min_size=48, max_size=48
+    ),
+    st.floats(-0.5, 0.5),
+    st.floats(0.1, 1.2),
+)
+def test_every_range_is_the_nearest_point_of_its_bearing(values, pitch, camera_height):
+    """Against points turned into the level frame one by one."""
+    camera = CameraModel(8, 6, 6.0, 6.5, 3.7, 2.4)
+    depth = np.array(values, np.float32).reshape(6, 8)
+    builder = ScanBuilder(
+        camera, camera_height=camera_height, min_height=0.1, max_height=1.2, pitch=pitch, range_max=9.0, max_slant=90
+    )
+    scan = builder.build(depth)
+    nearest = np.full(len(scan.ranges), np.inf)
+    for v, u in np.ndindex(6, 8):
+        z = float(depth[v, u])
+        if not math.isfinite(z):
+            continue
+        ahead, left, up = z, -(u - 3.7) / 6.0 * z, -(v - 2.4) / 6.5 * z
+        ahead, up = ahead * math.cos(pitch) + up * math.sin(pitch), up * math.cos(pitch) - ahead * math.sin(pitch)
+        distance, height = math.hypot(ahead, left), camera_height + up
+        # rounding may put these on either side of a limit
+        assume(min(abs(distance - 0.1), abs(distance - 9.0), abs(height - 0.1), abs(height - 1.2)) > 1e-5)
+        if 0.1 <= distance <= 9.0 and 0.1 <= height <= 1.2:
+            index = round((math.atan2(left, ahead) - scan.angle_min) / scan.angle_increment)
+            nearest[index] = min(nearest[index], distance)
+    known = np.isfinite(scan.ranges)
+    np.testing.assert_allclose(scan.ranges[known], nearest[known], rtol=1e-5)
+    assert (np.isneginf(scan.ranges) | ~np.isfinite(nearest))[~known].all()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"min_height": 1.0, "max_height": 0.1}, "min_height, max_height"),
+        ({"range_min": 5.0, "range_max": 4.0}, "range_min, range_max"),
+        ({"range_max": math.inf}, "range_min, range_max"),
+        ({"range_min": math.nan}, "range_min, range_max"),
+        ({"pitch": 1.6}, "pitch"),
+        ({"pitch": math.nan}, "pitch"),
+        ({"min_height": 50.0, "max_height": 60.0}, "no pixel sees"),
+        ({"max_slant": 0.0}, "max_slant"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_by_name(change, named):
+    with pytest.raises(ValueError, match=named):
+        ScanBuilder(NYU, **(ROBOT | change))
+
+
+def test_frames_of_another_size_and_lenses_are_refused():
+    depth = np.ones((240, 320), np.float32)
+    with pytest.raises(ValueError, match=r"found \(240, 320\), expected the camera's \(480, 640\)"):
+        ScanBuilder(NYU, **ROBOT).build(depth)
+    with pytest.raises(ValueError, match=r"found \(240, 320\), expected the camera's \(480, 640\)"):
+        ClearingPoints(NYU, 5.0).build(depth)
+    with pytest.raises(ValueError, match="rectify"):
+        ScanBuilder(LENSES["barrel"], **ROBOT)
+    with pytest.raises(ValueError, match="rectify"):
+        ClearingPoints(LENSES["barrel"], 5.0)
+
+
+def test_clearing_points_by_hand():
+    """At 45 degrees a depth of 4 m is 5.66 m away, beyond 5 m: the point is at 5 / sqrt(2) = 3.54 m to the side."""
+    points = ClearingPoints(ROW, 5.0, stride=1)
+    side = 5 / math.sqrt(2)
+    np.testing.assert_allclose(points.build(row(4.0, 4.0, math.inf)), [[-side, 0, side], [side, 0, side]], rtol=1e-6)
+    np.testing.assert_allclose(points.build(row(3.0, 5.1, 3.0)), [[0, 0, 5]], rtol=1e-6)
+    assert points.build(row(math.nan, -math.inf, 0.0)).shape == (0, 3)
+
+
+def test_clearing_points_keep_one_ray_in_stride_squared():
+    points = ClearingPoints(NYU, 6.0, stride=8).build(np.full((480, 640), np.inf, np.float32))
+    assert points.shape == (60 * 80, 3) and points.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 6.0, rtol=1e-5)
+    np.testing.assert_allclose(points[0, :2] / points[0, 2], [-NYU.cx / NYU.fx, -NYU.cy / NYU.fy], rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"clearing_range": 0.0}, {"clearing_range": math.nan}, {"stride": 0}])
+def test_clearing_settings_that_mean_nothing_are_refused_by_name(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ClearingPoints(NYU, **({"clearing_range": 5.0} | wrong))
