@@ -1,0 +1,68 @@
+"""depth_node on a robot's camera, with RViz on request."""
+
+import os
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription
+from launch.action import Action
+from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from mono_depth_ros.ros import environment
+
+ARGUMENTS = {
+    "image": ("image", "topic of the camera's images; with compressed:=true, /compressed is added to it"),
+    "camera_info": ("camera_info", "topic of the camera's calibration"),
+    "compressed": ("", "true: subscribe to the compressed images; empty: as params_file says"),
+    "params_file": (str(environment.share_file("config/depth.yaml")), "parameters of depth_node"),
+    "namespace": ("", "namespace of the node and its topics"),
+    "rviz": ("false", "true: show image, depth and cloud in RViz"),
+    "fixed_frame": ("camera_optical_frame", "RViz's fixed frame: the frame_id of the images, or one that tf knows"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments first; what depends on their values is made once they are known."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, (default, description) in ARGUMENTS.items()
+    ]
+    return LaunchDescription([*arguments, *large_messages(), OpaqueFunction(function=nodes)])
+
+
+def large_messages() -> list[Action]:
+    """Set the Fast DDS profile for every process of this launch, unless the user has set one."""
+    before, after = dict(os.environ), dict(os.environ)
+    warning = environment.configure(after)
+    actions: list[Action] = [SetEnvironmentVariable(n, v) for n, v in after.items() if before.get(n) != v]
+    return actions + ([LogInfo(msg=warning)] if warning else [])
+
+
+def nodes(context: LaunchContext) -> list[Action]:
+    """depth_node, and RViz with its topics."""
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    parameters: list[str | dict[str, bool]] = [value["params_file"]]
+    if value["compressed"]:
+        parameters.append({"compressed": value["compressed"].lower() in ("true", "1")})
+    depth = Node(
+        package="mono_depth_ros",
+        executable="depth_node",
+        name="depth_node",
+        namespace=value["namespace"],
+        output="screen",
+        parameters=parameters,
+        remappings=[("image", value["image"]), ("camera_info", value["camera_info"])],
+    )
+    if value["rviz"].lower() not in ("true", "1"):
+        return [depth]
+    prefix = Path("/", value["namespace"])
+    shown = [(f"/{topic}", str(prefix / topic)) for topic in ("depth", "depth/color", "depth/points")]
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        arguments=["-d", str(environment.share_file("config/depth.rviz")), "-f", value["fixed_frame"]],
+        remappings=[("/image", str(prefix / value["image"])), *shown],
+    )
+    return [depth, rviz]

@@ -1,0 +1,128 @@
+"""The node's /diagnostics: one status for each thing that can go wrong, with its figures."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.statistics import AGE, PUBLISHED, RECEIVED, VALID, Statistics
+
+_STUCK = 5.0  # seconds on one frame
+
+
+@dataclass(frozen=True)
+class Input:
+    """The image subscription while the node is active."""
+
+    topic: str
+    matched: Callable[[], int]  # publishers connected to the subscription
+    present: Callable[[], int]  # publishers of the topic, connected or not
+    busy_seconds: Callable[[], float]  # spent so far on the frame in the worker's hand
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the node is doing: its lifecycle state, and what it has open."""
+
+    state: str
+    input: Input | None = None
+    engine: Mapping[str, str] = field(default_factory=dict)
+    camera: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reporter:
+    """Judges, once a second, what the statistics and the problems amount to. Rates and gaps are by the node's clock."""
+
+    def __init__(self, name: str, statistics: Statistics, problems: Problems) -> None:
+        self._name = name
+        self._statistics, self._problems = statistics, problems
+        self._before: tuple[int, dict[str, int]] = (0, {})
+        self._last_image: int | None = None
+
+    def report(self, now: int, situation: Situation, settings: Settings) -> list[DiagnosticStatus]:
+        """One status an area; `now` in nanoseconds."""
+        counts, figures = self._statistics.counts(), self._statistics.percentiles()
+        rates = self._rates(now, counts)
+        if situation.input:
+            self._judge_input(now, situation.input, counts, settings)
+        else:
+            self._last_image = None
+        age, valid = figures.pop(AGE, None), figures.pop(VALID, None)
+        if age:
+            self._judge_age(age, settings)
+        self._before = now, counts
+
+        stages: dict[str, str] = {}
+        for stage, both in figures.items():
+            stages |= _milliseconds(stage, both)
+        state, source = situation.state, situation.input
+        publishers = {"topic": source.topic, "publishers": source.matched()} if source else {}
+        hardware = source.topic if source else ""
+        values: dict[str, tuple[str, Mapping[str, Any]]] = {
+            "node": (state, {"state": state}),
+            "image": (f"{rates['rate in (Hz)']} Hz in, {rates['rate out (Hz)']} Hz out", publishers | rates | counts),
+            "camera_info": (situation.camera.get("camera", "none in use"), situation.camera),
+            "engine": (" ".join(situation.engine.values()), {**situation.engine, **stages}),
+            "latency": ("within the thresholds", _milliseconds(AGE, age) if age else {}),
+            "outputs": ("all that is subscribed to", {VALID: f"{valid[0]:.3f}"} if valid else {}),
+        }
+        return [self._status(area, hardware, summary, facts) for area, (summary, facts) in values.items()]
+
+    def _status(self, area: str, hardware_id: str, summary: str, facts: Mapping[str, Any]) -> DiagnosticStatus:
+        """Level and message come from the problems of the area, worst first; without any, OK and the summary."""
+        problems = self._problems.current(area)
+        levels = (DiagnosticStatus.ERROR if is_error else DiagnosticStatus.WARN for is_error, _ in problems)
+        return DiagnosticStatus(
+            level=max(levels, default=DiagnosticStatus.OK),
+            name=f"{self._name}: {area}",
+            message="; ".join(text for _, text in problems) or summary,
+            hardware_id=hardware_id,
+            values=[KeyValue(key=key, value=str(value)) for key, value in facts.items()],
+        )
+
+    def _rates(self, now: int, counts: Mapping[str, int]) -> dict[str, str]:
+        """Frames per second since the last report; 0 while the clock stands or has been set back."""
+        then, before = self._before
+        seconds = (now - then) / 1e9
+        per_second = {
+            name: (counts[outcome] - before.get(outcome, 0)) / seconds if before and seconds > 0 else 0.0
+            for name, outcome in (("rate in (Hz)", RECEIVED), ("rate out (Hz)", PUBLISHED))
+        }
+        return {name: f"{rate:.1f}" for name, rate in per_second.items()}
+
+    def _judge_input(self, now: int, source: Input, counts: Mapping[str, int], settings: Settings) -> None:
+        came = counts[RECEIVED] != self._before[1].get(RECEIVED)
+        if came or self._last_image is None or now < self._last_image:
+            self._last_image = now
+        silence = (now - self._last_image) / 1e9
+        if silence > settings.image_timeout:
+            text = f"{source.topic}: no image for {silence:.0f} s, expected one within {settings.image_timeout} s"
+            self._problems.error("image", "silence", f"{text}: {_reason_of_silence(source)}")
+        if (busy := source.busy_seconds()) > _STUCK:
+            self._problems.error("engine", "stuck", f"one frame has been in work for {busy:.0f} s; the engine hangs")
+
+    def _judge_age(self, age: tuple[float, float], settings: Settings) -> None:
+        middle, high = age
+        if middle < 0:
+            text = f"stamps are {-middle:.3f} s ahead of the node's clock; synchronise the clocks, or set use_sim_time"
+            self._problems.warn("latency", "future", text)
+        text = f"95 % of the images are published up to {high:.3f} s after their stamp, expected at most"
+        if high > settings.age_error:
+            self._problems.error("latency", "age", f"{text} {settings.age_error} s (age_error)")
+        elif high > settings.age_warning:
+            self._problems.warn("latency", "age", f"{text} {settings.age_warning} s (age_warning)")
+
+
+def _reason_of_silence(source: Input) -> str:
+    if source.matched():
+        return "its publisher is connected but sends nothing"
+    if source.present():
+        return "its publisher has another message type or an incompatible QoS"
+    return "nobody publishes it; start the camera, or remap image to its topic"
+
+
+def _milliseconds(name: str, median_and_p95: tuple[float, float]) -> dict[str, str]:
+    return {f"{name} {which} (ms)": f"{1e3 * v:.1f}" for which, v in zip(("p50", "p95"), median_and_p95, strict=True)}

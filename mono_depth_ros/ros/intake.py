@@ -1,0 +1,64 @@
+"""What happens to a frame on arrival: counted, its stamp checked, and left for the worker."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sensor_msgs.msg import CompressedImage, Image
+
+from mono_depth_ros.ros import statistics
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.worker import NewestFrameWorker
+
+AREA = "image"
+
+
+class Intake:
+    """Takes images from the subscription; the newest is offered to the worker, what it displaces is counted."""
+
+    def __init__(
+        self,
+        topic: str,
+        worker: NewestFrameWorker,
+        publishers: Callable[[], int],
+        statistics: Statistics,
+        problems: Problems,
+    ) -> None:
+        self._topic, self._worker, self._publishers = topic, worker, publishers
+        self._statistics, self._problems = statistics, problems
+        self._stamp: tuple[int, int] | None = None
+        self._number = 0
+
+    def receive(self, msg: Image | CompressedImage, info: Mapping[str, Any]) -> None:
+        """Take in a message and what the middleware says of it."""
+        self._statistics.count(statistics.RECEIVED)
+        self._count_lost(info.get("publication_sequence_number") or 0)
+        if not self._is_newer(msg):
+            return
+        if self._worker.offer(msg) is not None:
+            self._statistics.count(statistics.DROPPED, "a newer one came")
+
+    def _count_lost(self, number: int) -> None:
+        """Count frames that were published but never got here, by the gap in one publisher's numbers.
+
+        The QoS event for lost messages leaves out those that a newer one overwrote in the reader's queue.
+        """
+        if 0 < self._number < number and self._publishers() == 1:
+            self._statistics.count(statistics.LOST, number=number - self._number - 1)
+        self._number = number
+
+    def _is_newer(self, msg: Image | CompressedImage) -> bool:
+        """Compare with the stamp before, whatever that frame's fate: a clock set back costs one frame, not all."""
+        now = msg.header.stamp.sec, msg.header.stamp.nanosec
+        before, self._stamp = self._stamp, now
+        if before is None or now > before:
+            return True
+        fault = "stamp repeats" if now == before else "stamp runs backwards"
+        self._statistics.count(statistics.REJECTED, fault)
+        text = f"found {_seconds(now)} after {_seconds(before)}, expected a later one"
+        self._problems.error(AREA, fault, f"{self._topic}: frame rejected: {fault}: {text}")
+        return False
+
+
+def _seconds(stamp: tuple[int, int]) -> str:
+    return f"{stamp[0]}.{stamp[1]:09d} s"

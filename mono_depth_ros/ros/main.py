@@ -1,0 +1,87 @@
+"""The depth_node process: signals from the first line on, start-up, and a clean end with exit code 0."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rclpy.executors import Executor
+
+# A launch sends SIGTERM five seconds after SIGINT, and SIGKILL after five more.
+_LONGEST_END = 4.0  # seconds
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM: 0, or 1 where arguments or parameters make no node.
+
+    A launch delivers Ctrl-C twice, and a signal may come at any moment. So the handlers only set a flag, they are there
+    before the slow imports, rclpy installs none of its own, and the end is not interrupted.
+    """
+    stop = threading.Event()
+    _on_signals(lambda *_: stop.set())
+    try:
+        return _run(list(sys.argv if args is None else args), stop)
+    finally:
+        _on_signals(signal.SIG_IGN)
+
+
+def _run(args: list[str], stop: threading.Event) -> int:
+    import rclpy
+    from rclpy.exceptions import ParameterException
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from mono_depth_ros.ros import environment
+    from mono_depth_ros.ros.node import DepthNode
+
+    warning = environment.configure(os.environ)
+    if stop.is_set():
+        return 0
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        node = DepthNode()
+    except (ParameterException, ValueError, RuntimeError) as error:
+        print(f"depth_node: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    if warning:
+        node.problems.stand("node", "transport", warning)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.create_task(node.bring_up)
+    spinner = threading.Thread(target=_spin, args=(executor, stop, node.get_logger().error))
+    spinner.start()
+    while not stop.wait(0.5) and spinner.is_alive():
+        pass
+
+    stop.set()
+    _on_signals(signal.SIG_IGN)
+    deadline = threading.Timer(_LONGEST_END, os._exit, args=(0,))  # an engine that loads, or hangs, cannot be stopped
+    deadline.daemon = True
+    deadline.start()
+    executor.shutdown(timeout_sec=2)
+    spinner.join()
+    node.close()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    deadline.cancel()
+    return 0
+
+
+def _spin(executor: "Executor", stop: threading.Event, log: Callable[[str], Any]) -> None:
+    """Spin until told to stop: an error in one callback is logged, and the others go on."""
+    while not stop.is_set() and executor.context.ok():
+        try:
+            executor.spin()
+        except Exception:
+            if not stop.is_set():
+                log(traceback.format_exc())
+
+
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)

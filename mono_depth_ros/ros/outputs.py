@@ -1,0 +1,47 @@
+"""What the node publishes: one publisher a topic, and which of them somebody listens to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+
+from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
+
+DEPTH, COLOR, CONFIDENCE = "depth", "depth/color", "depth/confidence"
+CAMERA_INFO, POINTS, CLEARING_POINTS, SCAN = "depth/camera_info", "depth/points", "depth/clearing_points", "scan"
+
+_TYPES = {
+    DEPTH: Image,
+    CAMERA_INFO: CameraInfo,
+    POINTS: PointCloud2,
+    CLEARING_POINTS: PointCloud2,
+    COLOR: Image,
+    CONFIDENCE: Image,
+    SCAN: LaserScan,
+}
+
+
+class Outputs:
+    """Publishers of everything that is computed from an image, by their relative topic names."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publishers = {
+            topic: node.create_publisher(message, topic, OUTPUT, qos_overriding_options=OVERRIDABLE)
+            for topic, message in _TYPES.items()
+        }
+
+    def wanted(self) -> frozenset[str]:
+        """Topics that somebody subscribes to."""
+        return frozenset(topic for topic, publisher in self._publishers.items() if publisher.get_subscription_count())
+
+    def publish(self, messages: Mapping[str, Any]) -> None:
+        """Publish messages by topic."""
+        for topic, message in messages.items():
+            self._publishers[topic].publish(message)
+
+    def destroy(self) -> None:
+        """Take the topics out of the graph."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)

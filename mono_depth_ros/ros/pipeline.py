@@ -1,0 +1,150 @@
+"""What happens to one frame: decode, rectify, predict, compose, publish; or why it is not published."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage, Image
+
+from mono_depth_ros.estimator import Prediction
+from mono_depth_ros.ros import statistics
+from mono_depth_ros.ros.cameras import Cameras, View
+from mono_depth_ros.ros.composer import Composer, Result
+from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.images import ImageError, decode_compressed, decode_image
+from mono_depth_ros.ros.messages import limit_range
+from mono_depth_ros.ros.outputs import Outputs
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.statistics import Statistics
+
+AREA = "image"
+
+
+class _Dropped(Exception):
+    """A good frame that is not worth publishing; the text says why."""
+
+
+class Kind(NamedTuple):
+    """What an image is like; a change of it in mid-stream is reported."""
+
+    width: int
+    height: int
+    encoding: str
+
+
+class Pipeline:
+    """Processes frames one after the other, in the worker's thread. No frame's error ends it or leaks into the next."""
+
+    def __init__(
+        self,
+        topic: str,
+        settings: Callable[[], Settings],
+        clock: Callable[[], int],
+        cameras: Cameras,
+        engine: Engine,
+        outputs: Outputs,
+        statistics: Statistics,
+        problems: Problems,
+    ) -> None:
+        self._topic = topic
+        self._settings, self._clock = settings, clock
+        self._cameras, self._engine, self._outputs = cameras, engine, outputs
+        self._statistics, self._problems = statistics, problems
+        self._composer = Composer(problems)
+        self._decoded: NDArray[np.uint8] | None = None
+        self._kind: Kind | None = None
+
+    def process(self, msg: Image | CompressedImage) -> None:
+        """Publish what is wanted of one image, and count what became of it."""
+        try:
+            self._publish(msg, self._settings())
+        except _Dropped as reason:
+            self._statistics.count(statistics.DROPPED, str(reason))
+        except ImageError as error:
+            self._statistics.count(statistics.REJECTED, "cannot be decoded")
+            self._problems.error(AREA, "undecodable", f"{self._topic}: frame rejected: {error}")
+        except Exception as error:  # whatever an engine throws must cost one frame, not the node
+            self._statistics.count(statistics.FAILED, type(error).__name__)
+            text = f"{self._topic}: frame failed, no depth for it: {type(error).__name__}: {error}"
+            self._problems.error("engine", "failed", text)
+
+    def _publish(self, msg: Image | CompressedImage, settings: Settings) -> None:
+        wanted = self._outputs.wanted()
+        if not wanted:
+            raise _Dropped("nobody subscribes")
+        self._check_age(msg, settings)
+        if self._cameras.are_awaited(settings.camera_info_timeout):
+            raise _Dropped("camera_info is awaited")
+        with self._statistics.stage("decode"):
+            rgb = self._decode(msg)
+        height, width = rgb.shape[:2]
+        view = self._cameras.view(msg.header.stamp, width, height, self._is_rectified(settings))
+        if view.rectifier:
+            with self._statistics.stage("rectify"):
+                rgb = view.rectifier.rectify(rgb)
+        with self._statistics.stage("predict"):
+            prediction = self._engine.predict(rgb, view.camera)
+        with self._statistics.stage("compose"):
+            depth, confidence = self._gated(prediction, view, settings)
+            result = Result(msg.header, rgb, depth, confidence, view.camera)
+            messages = self._composer.compose(result, settings, wanted)
+        age = self._check_age(msg, settings)
+        with self._statistics.stage("publish"):
+            self._outputs.publish(messages)
+        self._statistics.count(statistics.PUBLISHED)
+        self._statistics.sample(statistics.VALID, float(np.isfinite(depth).mean()))
+        if age is not None:
+            self._statistics.sample(statistics.AGE, age)
+
+    def _decode(self, msg: Image | CompressedImage) -> NDArray[np.uint8]:
+        if isinstance(msg, Image):
+            rgb, encoding = decode_image(msg, self._decoded), msg.encoding
+        else:
+            rgb, encoding = decode_compressed(msg, self._decoded), msg.format
+        self._decoded = rgb
+        kind = Kind(rgb.shape[1], rgb.shape[0], encoding)
+        if self._kind and kind != self._kind:
+            was, now = (f"{k.width}x{k.height} {k.encoding}" for k in (self._kind, kind))
+            self._problems.warn(AREA, "changed", f"{self._topic}: images were {was}, are {now} now; going on with that")
+        self._kind = kind
+        return rgb
+
+    def _gated(
+        self, prediction: Prediction, view: View, settings: Settings
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Depth and confidence; +-Inf outside the range (REP-117), NaN where the network or the lens is blind."""
+        farthest = min(settings.max_depth, prediction.farthest)
+        depth, confidence = limit_range(prediction.depth, settings.min_depth, farthest), prediction.confidence
+        if settings.min_confidence > 0 and confidence is None:
+            self._problems.error("outputs", "gate", "min_confidence is not applied: this checkpoint predicts no confidence")
+        elif settings.min_confidence > 0:
+            depth[confidence < settings.min_confidence] = np.nan
+        if view.rectifier:
+            unseen = ~view.rectifier.valid_mask
+            depth[unseen] = np.nan
+            confidence = None if confidence is None else np.where(unseen, np.float32(0), confidence)
+        return depth, confidence
+
+    def _check_age(self, msg: Image | CompressedImage, settings: Settings) -> float | None:
+        """Seconds since the stamp, or None while the clock does not run (sim time before the first /clock)."""
+        now = self._clock()
+        if now == 0:
+            text = "use_sim_time is set but no time came on /clock: the age of images is unknown"
+            self._problems.warn("latency", "no clock", text)
+            return None
+        stamp = msg.header.stamp
+        age = (now - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9
+        if settings.max_age and age > settings.max_age:
+            text = f"frame dropped {age:.3f} s after its stamp, expected within {settings.max_age} s (max_age)"
+            self._problems.warn("latency", "too old", f"{self._topic}: {text}")
+            raise _Dropped("older than max_age")
+        return age
+
+    def _is_rectified(self, settings: Settings) -> bool:
+        """Whether the image is rectified already: as the settings say, else as its topic's own name says."""
+        if settings.image_is != "auto":
+            return settings.image_is == "rectified"
+        name = self._topic.removesuffix("/compressed").rsplit("/", 1)[-1]
+        return "rect" in name.split("_")

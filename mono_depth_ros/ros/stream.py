@@ -1,0 +1,75 @@
+"""The stream while the node is active: subscriptions, intake, worker and pipeline, connected."""
+
+from collections.abc import Callable
+
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mono_depth_ros.ros import statistics as outcomes
+from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.diagnostics import Input
+from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.intake import Intake
+from mono_depth_ros.ros.outputs import Outputs
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.pipeline import Pipeline
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.qos import CAMERA_INFO_INPUT, IMAGE_INPUT, OVERRIDABLE
+from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.worker import NewestFrameWorker
+
+
+class Stream:
+    """Opens everything on creation; `close` finishes the frame in hand and counts the one that waits as dropped."""
+
+    def __init__(
+        self,
+        node: LifecycleNode,
+        settings: Callable[[], Settings],
+        engine: Engine,
+        outputs: Outputs,
+        statistics: Statistics,
+        problems: Problems,
+    ) -> None:
+        self._node, self._statistics = node, statistics
+        topic = image_topic(node, settings().compressed)
+        info_topic = node.resolve_topic_name("camera_info")
+
+        def now() -> int:
+            return node.get_clock().now().nanoseconds
+
+        self.cameras = Cameras(info_topic, topic, problems)
+        pipeline = Pipeline(topic, settings, now, self.cameras, engine, outputs, statistics, problems)
+        self._worker = NewestFrameWorker(pipeline.process)
+        intake = Intake(topic, self._worker, lambda: self._images.get_publisher_count(), statistics, problems)
+        # camera_info first: of two messages that are ready, the executor takes the earlier subscription's.
+        self._infos = node.create_subscription(
+            CameraInfo, info_topic, self.cameras.receive, CAMERA_INFO_INPUT, qos_overriding_options=OVERRIDABLE
+        )
+        kind = CompressedImage if settings().compressed else Image
+        self._images = node.create_subscription(
+            kind, topic, intake.receive, IMAGE_INPUT, qos_overriding_options=OVERRIDABLE
+        )
+        self.input = Input(
+            topic,
+            matched=self._images.get_publisher_count,
+            present=lambda: node.count_publishers(topic),
+            busy_seconds=self._worker.busy_seconds,
+        )
+
+    def close(self) -> None:
+        """Stop taking images, then stop processing."""
+        for subscription in (self._images, self._infos):
+            self._node.destroy_subscription(subscription)
+        if self._worker.stop() is not None:
+            self._statistics.count(outcomes.DROPPED, "the node was deactivated")
+
+
+def image_topic(node: LifecycleNode, compressed: bool) -> str:
+    """Full name of the image topic; image/compressed follows a remapping of image, as image_transport's does."""
+    if not compressed:
+        return node.resolve_topic_name("image")
+    name = node.resolve_topic_name("image/compressed")
+    if name != node.resolve_topic_name("image/compressed", only_expand=True):
+        return name
+    return node.resolve_topic_name("image") + "/compressed"
