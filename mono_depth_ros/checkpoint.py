@@ -8,14 +8,14 @@ damage and careless edits; it can't prove who made the file, so compare `Checkpo
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_safetensors
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 FORMAT = 1
@@ -62,8 +62,8 @@ class CheckpointInfo:
             "input_size", self.input_size, "two positive multiples of 32 (height, width)", self._input_size_is_valid
         )
         for name in ("focal_length", "max_depth"):
-            _expect(name, getattr(self, name), "a positive number", lambda v: np.isfinite(v) and v > 0)
-        _expect("mean", self.mean, "three numbers", lambda v: len(v) == 3 and np.isfinite(v).all())
+            _expect(name, getattr(self, name), "a positive number", lambda v: 0 < v < np.inf)
+        _expect("mean", self.mean, "three numbers", lambda v: len(v) == 3 and bool(np.isfinite(v).all()))
         _expect("std", self.std, "three positive numbers", lambda v: len(v) == 3 and min(v) > 0)
 
     @staticmethod
@@ -155,11 +155,11 @@ def save(
     header = json.loads(json.dumps({"format": FORMAT, **asdict(info)}))
     seal = _seal(header, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, content in ((".onnx", onnx), (".int8.onnx", int8)):
-        if content:
-            _replace(path.with_suffix(suffix), lambda partial, content=content: partial.write_bytes(content))
     metadata = {_HEADER: json.dumps({**header, "sha256": seal})}
-    _replace(path, lambda partial: save_file(tensors, partial, metadata))
+    contents = {".onnx": onnx, ".int8.onnx": int8, ".safetensors": to_safetensors(tensors, metadata)}
+    for suffix, content in contents.items():
+        if content:
+            _replace(path.with_suffix(suffix), content)
     return Checkpoint(path, info, seal)
 
 
@@ -227,14 +227,14 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest() if content else ""
 
 
-def _replace(path: Path, write: Any) -> None:
+def _replace(path: Path, content: bytes) -> None:
     """Write beside the path, then move into place, so that nobody reads half a file."""
     partial = path.with_name(path.name + ".partial")
-    write(partial)
+    partial.write_bytes(content)
     os.replace(partial, path)
 
 
-def _expect(name: str, value: Any, expected: str, is_valid: Any) -> None:
+def _expect(name: str, value: Any, expected: str, is_valid: Callable[[Any], bool]) -> None:
     """Raise ValueError unless ``is_valid(value)``; a value of another type is not valid."""
     try:
         valid = bool(is_valid(value))

@@ -25,7 +25,7 @@ INFO = CheckpointInfo(
     data=("NYU Depth V2",),
     licence="Apache-2.0",
 )
-WEIGHTS = {
+WEIGHTS: dict[str, np.ndarray] = {
     "conv.weight": np.linspace(-1, 1, 24, dtype=np.float32).reshape(2, 3, 2, 2),
     "bn.running_var": np.array([1e-7, 123456.789], np.float32),
     "bn.num_batches_tracked": np.array(7, np.int64),
@@ -190,3 +190,9 @@ def test_exactly_one_checkpoint_ships(tmp_path):
     (tmp_path / "b.safetensors").touch()
     with pytest.raises(CheckpointError, match=r"found a\.safetensors, b\.safetensors"):
         checkpoint.shipped(tmp_path)
+
+
+def test_others_may_read_an_installed_checkpoint(sealed):
+    beside = sealed.path.with_name("plain")
+    beside.touch()
+    assert sealed.path.stat().st_mode == sealed.onnx().stat().st_mode == beside.stat().st_mode

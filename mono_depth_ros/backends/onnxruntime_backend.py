@@ -1,0 +1,109 @@
+"""ONNX Runtime: the CPU, CUDA, and TensorRT with its engines cached."""
+
+import re
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from mono_depth_ros.backends import SIZES_KEPT, BackendError, Output
+from mono_depth_ros.backends.machine import gpu_name, tensorrt_version
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+# Building a TensorRT engine takes minutes, so it is kept between runs.
+CACHE = Path.home() / ".cache" / "mono_depth_ros" / "tensorrt"
+
+
+def tensorrt_options(cache: Path, built_for: str, precision: str, size: tuple[int, int]) -> dict[str, Any]:
+    """TensorRT's options for one (height, width), its engine kept in a folder of its own.
+
+    Args:
+        cache: folder of all engines.
+        built_for: GPU and version of TensorRT; an engine runs only where both are the same.
+        precision: ``fp32`` or ``fp16``.
+        size: (height, width) in pixels.
+    """
+    height, width = size
+    name = re.sub(r"[^\w.]+", "-", f"{built_for}-{precision}-{height}x{width}")
+    shape = f"image:1x{height}x{width}x3"
+    return {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(cache / name),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(cache / name),
+        "trt_fp16_enable": precision == "fp16",
+        "trt_profile_min_shapes": shape,
+        "trt_profile_opt_shapes": shape,
+        "trt_profile_max_shapes": shape,
+    }
+
+
+class OnnxRuntimeBackend:
+    """Runs an ONNX graph.
+
+    Args:
+        onnx: the graph; see `mono_depth_ros.export.to_onnx`. For ``int8`` the quantised one.
+        device: ``cpu``, ``cuda`` or ``tensorrt``.
+        precision: ``fp32``; ``int8`` on the CPU; ``fp16`` with TensorRT.
+        threads: of the CPU; 0 leaves ONNX Runtime's choice.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, onnx: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> None:
+        self.device, self.precision = device, precision
+        self._request = lru_cache(SIZES_KEPT)(partial(open_request, onnx, device, precision, threads))
+
+    def prepare(self, height: int, width: int) -> None:
+        """See `Backend.prepare`."""
+        self.infer(np.zeros((height, width, 3), np.uint8))
+
+    def infer(self, rgb: np.ndarray) -> Output:
+        """See `Backend.infer`."""
+        try:
+            return self._request(*rgb.shape[:2])(rgb)
+        except Exception as error:  # ONNX Runtime's errors have no base class of their own.
+            raise BackendError(f"onnxruntime on {self.device} in {self.precision} failed: {error}") from error
+
+
+def open_request(onnx: Path, device: str, precision: str, threads: int, height: int, width: int) -> "Request":
+    """A session for one size: its memory is planned once, and TensorRT builds one engine for it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_free_dimension_override_by_name("height", height)
+    options.add_free_dimension_override_by_name("width", width)
+    provider, provider_options = PROVIDERS[device], {}
+    if device == "cuda":
+        # TensorFloat-32 would make single precision as coarse as half.
+        provider_options = {"use_tf32": False}
+    elif device == "tensorrt":
+        provider_options = tensorrt_options(CACHE, f"{gpu_name()}-{tensorrt_version()}", precision, (height, width))
+    session = onnxruntime.InferenceSession(onnx, options, providers=[(provider, provider_options)])
+    if (found := session.get_providers()[0]) != provider:
+        raise RuntimeError(f"ONNX Runtime took {found}, expected {provider}: are its libraries installed?")
+    return Request(session, height, width)
+
+
+class Request:
+    """A session with its own input and output arrays on the host, bound once; ONNX Runtime moves them to its device."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, height: int, width: int) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._image = np.empty((1, height, width, 3), np.uint8)
+        self._binding.bind_input("image", "cpu", 0, np.uint8, self._image.shape, self._image.ctypes.data)
+        self._maps = [np.empty((1, height, width), np.float32) for _ in session.get_outputs()]
+        for output, array in zip(session.get_outputs(), self._maps, strict=True):
+            self._binding.bind_output(output.name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
+
+    def __call__(self, rgb: np.ndarray) -> Output:
+        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
+        self._image[0] = rgb
+        self._session.run_with_iobinding(self._binding)
+        return self._maps[0][0], self._maps[1][0] if len(self._maps) > 1 else None

@@ -1,0 +1,145 @@
+"""PyTorch: CUDA graphs in half precision on a GPU, channels-last float32 on a CPU."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mono_depth_ros.backends import SIZES_KEPT, BackendError, Output
+from mono_depth_ros.checkpoint import Checkpoint, CheckpointError, CheckpointInfo
+from mono_depth_ros.network import DepthNetwork
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+# Enough for cuDNN to try its algorithms and for the allocator to settle before a graph is captured.
+WARM_UP_RUNS = 3
+
+
+def restore(checkpoint: Checkpoint) -> DepthNetwork:
+    """The checkpoint's network in evaluation mode, float32, on the CPU. Raises `CheckpointError`."""
+    try:
+        network = DepthNetwork(**checkpoint.info.architecture)
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in checkpoint.weights().items()})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{checkpoint.path}: its weights don't fit its architecture: {error}") from error
+    return network.eval()
+
+
+class FrameNetwork(nn.Module):
+    """The network from a frame to maps, normalisation inside: what every engine runs.
+
+    Args:
+        network: maps a normalised (N, 3, H, W) to depth and log_error (N, 1, H, W), as `DepthNetwork` does.
+            It is taken over: put into evaluation mode and converted, in place.
+        info: has the mean and the deviation.
+        dtype: that the network computes in.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, info: CheckpointInfo, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.network = network.to(dtype).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(info.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(info.std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Depth and, where the network has it, log_error: (N, H, W) float32 each, of ``image`` (N, H, W, 3) uint8."""
+        # The permuted view of N, H, W, 3 is channels-last already: no copy.
+        normalised = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        depth, log_error = self.network(normalised.to(self.dtype))
+        maps = (depth,) if log_error is None else (depth, log_error)
+        return tuple(m[:, 0].float() for m in maps)
+
+
+class TorchBackend:
+    """Runs a PyTorch network on one device.
+
+    Args:
+        network, info: see `FrameNetwork`.
+        device: ``cpu`` or ``cuda``.
+        precision: ``fp32``, and on CUDA also ``fp16`` and ``bf16``.
+        threads: of the CPU; 0 leaves PyTorch's choice.
+
+    Raises `BackendError`.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self, network: nn.Module, info: CheckpointInfo, device: str = "cpu", precision: str = "fp32", threads: int = 0
+    ) -> None:
+        self.device, self.precision = device, precision
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            frame_network = FrameNetwork(network, info, DTYPES[precision]).to(device)
+        except RuntimeError as error:
+            raise self._error(error) from error
+        runner = CudaRunner if device == "cuda" else CpuRunner
+        self._runner: Callable[[int, int], CpuRunner | CudaRunner]
+        self._runner = lru_cache(SIZES_KEPT)(partial(runner, frame_network))
+
+    def prepare(self, height: int, width: int) -> None:
+        """See `Backend.prepare`."""
+        self.infer(np.zeros((height, width, 3), np.uint8))
+
+    def infer(self, rgb: np.ndarray) -> Output:
+        """See `Backend.infer`."""
+        try:
+            maps = self._runner(*rgb.shape[:2])(rgb)
+        except RuntimeError as error:
+            raise self._error(error) from error
+        return maps[0], maps[1] if len(maps) > 1 else None
+
+    def _error(self, error: RuntimeError) -> BackendError:
+        return BackendError(f"torch on {self.device} in {self.precision} failed: {error}")
+
+
+class CpuRunner:
+    """Eager PyTorch on the CPU at one size."""
+
+    def __init__(self, network: FrameNetwork, height: int, width: int) -> None:
+        self._network = network
+        self._image = torch.empty((1, height, width, 3), dtype=torch.uint8)
+        self._view = self._image.numpy()[0]
+
+    def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
+        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
+        self._view[...] = rgb
+        with torch.inference_mode():
+            return [m[0].numpy() for m in self._network(self._image)]
+
+
+class CudaRunner:
+    """One captured CUDA graph at one size: a pinned copy up, the graph, a pinned copy down."""
+
+    def __init__(self, network: FrameNetwork, height: int, width: int) -> None:
+        self._pinned_image = torch.empty((height, width, 3), dtype=torch.uint8, pin_memory=True)
+        self._image = torch.zeros((1, height, width, 3), dtype=torch.uint8, device="cuda")
+        self._stream = torch.cuda.Stream()
+        self._graph = torch.cuda.CUDAGraph()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        # TensorFloat-32 would make single precision as coarse as half.
+        flags = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
+        with torch.inference_mode(), torch.cuda.stream(self._stream), flags:
+            for _ in range(WARM_UP_RUNS):
+                network(self._image)
+            with torch.cuda.graph(self._graph, stream=self._stream):
+                self._maps = torch.cat(network(self._image))
+        self._pinned_maps = torch.empty(self._maps.shape, dtype=torch.float32, pin_memory=True)
+        self._view = self._pinned_image.numpy()
+        self._results = list(self._pinned_maps.numpy())
+
+    def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
+        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
+        self._view[...] = rgb
+        with torch.cuda.stream(self._stream):
+            self._image[0].copy_(self._pinned_image, non_blocking=True)
+            self._graph.replay()
+            self._pinned_maps.copy_(self._maps, non_blocking=True)
+        self._stream.synchronize()
+        return self._results

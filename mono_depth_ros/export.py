@@ -1,0 +1,108 @@
+"""Export: seal a PyTorch network as a checkpoint with its ONNX form, and make an OpenVINO IR of that."""
+
+import copy
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+import torch
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from mono_depth_ros import checkpoint
+from mono_depth_ros.backends import Backend
+from mono_depth_ros.backends.torch_backend import FrameNetwork
+from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
+
+OUTPUTS = ("depth", "log_error")
+
+
+def seal(network: nn.Module, info: CheckpointInfo, path: str | PathLike[str]) -> Checkpoint:
+    """Write a sealed checkpoint, ONNX form included, of a `DepthNetwork`. ``info``'s hashes are filled in."""
+    weights = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    return checkpoint.save(path, info, weights, onnx=to_onnx(network, info))
+
+
+def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:
+    """The network as an ONNX graph.
+
+    Its input is ``image``, uint8 (1, height, width, 3) RGB, any multiples of 32; its outputs are ``depth`` and, where
+    the network has it, ``log_error``, float32 (1, height, width). Convolution weights are stored in float16, as in the
+    checkpoint, and become float32 when an engine loads the graph: the arithmetic is that of PyTorch, at half the size.
+    """
+    graph = FrameNetwork(copy.deepcopy(network).cpu(), info)
+    store_half(graph)
+    image = torch.zeros((1, 2 * STRIDE, 3 * STRIDE, 3), dtype=torch.uint8)
+    rows, columns = (torch.export.Dim(name, min=1, max=8192 // STRIDE) for name in ("rows", "columns"))
+    with torch.inference_mode():
+        outputs = OUTPUTS[: len(graph(image))]
+    program = torch.onnx.export(
+        graph,
+        (image,),
+        input_names=["image"],
+        output_names=list(outputs),
+        dynamic_shapes={"image": {1: STRIDE * rows, 2: STRIDE * columns}},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    # The exporter notes source paths of this machine at every node.
+    ClearMetadataAndDocStringPass()(program.model)
+    return _tidied(program.model_proto).SerializeToString()
+
+
+def store_half(module: nn.Module) -> None:
+    """Keep each convolution's weight in float16 and compute in float32; in place."""
+    for conv in [m for m in module.modules() if isinstance(m, nn.Conv2d)]:
+        conv.weight.data = conv.weight.data.half()
+        parametrize.register_parametrization(conv, "weight", Widen(), unsafe=True)
+
+
+class Widen(nn.Module):
+    """To float32."""
+
+    def forward(self, stored: Tensor) -> Tensor:
+        """The stored weight as float32."""
+        return stored.float()
+
+
+def _tidied(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph with its free axes called ``height`` and ``width``, and without the exporter's notes on every value."""
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+        height, width = value.type.tensor_type.shape.dim[1:3]
+        height.dim_param, width.dim_param = "height", "width"
+    onnx.checker.check_model(model)
+    return model
+
+
+def to_openvino(onnx_file: Path, xml: Path, size: tuple[int, int] | None = None) -> None:
+    """Write an OpenVINO IR (``xml`` and a ``.bin`` beside it) of an exported graph, for one (height, width) or any."""
+    model = openvino.Core().read_model(onnx_file)
+    if size:
+        model.reshape([1, *size, 3])
+    openvino.save_model(model, xml, compress_to_fp16=True)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far one engine is from another on the same frames: metres at worst, and the mean relative difference."""
+
+    worst: float
+    abs_rel: float
+
+
+def parity(reference: Backend, other: Backend, frames: list[np.ndarray]) -> Parity:
+    """Compare the depth of two engines over frames (h, w, 3) uint8 of network sizes."""
+    worst, relative = 0.0, []
+    for frame in frames:
+        expected = reference.infer(frame)[0].copy()
+        difference = np.abs(other.infer(frame)[0] - expected)
+        worst = max(worst, float(difference.max()))
+        relative.append(float((difference / expected).mean()))
+    return Parity(worst, float(np.mean(relative)))
