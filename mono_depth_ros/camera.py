@@ -29,7 +29,7 @@ class UncalibratedCameraError(ValueError):
 
 @dataclass(frozen=True)
 class CameraModel:
-    """A camera with square-grid pixels: u = fx x + cx, v = fy y + cy, where (x, y) is the distorted (X/Z, Y/Z).
+    """A camera that sees (X, Y, Z) at u = fx x + cx, v = fy y + cy, where (x, y) is (X/Z, Y/Z), distorted by the lens.
 
     fx, fy, cx, cy are in pixels of the width x height image; the axes are an optical frame's (REP-103): x right,
     y down, z forward. Distortion whose coefficients are all 0 is no distortion, whatever the model, as in image_proc.
@@ -108,8 +108,8 @@ class CameraModel:
         )
         x, y, roi_width, roi_height = (int(v) for v in roi[:4])
         camera = camera.cropped(x, y, roi_width or width - x, roi_height or height - y)
-        x, y = max(int(binning_x), 1), max(int(binning_y), 1)
-        return camera._scaled(camera.width // x, camera.height // y, 1 / x, 1 / y)
+        every_x, every_y = max(int(binning_x), 1), max(int(binning_y), 1)
+        return camera._scaled(camera.width // every_x, camera.height // every_y, 1 / every_x, 1 / every_y)
 
     @classmethod
     def from_yaml(cls, path: str | PathLike[str]) -> "CameraModel":

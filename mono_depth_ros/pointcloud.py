@@ -28,7 +28,7 @@ class CloudBuilder:
     min_depth, max_depth: metres along the optical axis; outside is a bad point, as are NaN, infinity and 0.
     max_slant: degrees, see flying_pixels; 90 keeps every point.
     min_confidence: points below it are bad. confidence_field: points carry their confidence, too.
-    Raises ValueError for a stride or an angle that is none, and for a distorted camera.
+    Raises ValueError for a stride below 1, an empty range of depths, a slant of 0 or less, and a distorted camera.
     """
 
     def __init__(
@@ -45,6 +45,8 @@ class CloudBuilder:
     ) -> None:
         if stride < 1:
             raise ValueError(f"stride: found {stride}, expected 1 or more")
+        if not min_depth < max_depth:
+            raise ValueError(f"min_depth, max_depth: found {min_depth}, {max_depth}, expected min below max")
         self.dtype = POINT_WITH_CONFIDENCE if confidence_field else POINT
         self.dense = dense
         self._size = (camera.height, camera.width)

@@ -234,10 +234,12 @@ def test_an_undistorted_image_passes_through_untouched():
     assert (rectifier.camera.fx, rectifier.camera.cx) == (500.0, 320.0)
 
 
-def test_the_calibrations_projection_and_rotation_are_used():
+@pytest.mark.parametrize("lens", ["plumb_bob", "equidistant"])
+def test_the_calibrations_projection_and_rotation_are_used(lens):
     """As image_proc: a ray of P's pinhole, turned back by R, is where the raw camera looks."""
     rotation = cv2.Rodrigues(np.array([0.01, -0.02, 0.005]))[0]
-    camera = CameraModel.from_camera_info(640, 480, K, KINECT, "plumb_bob", rotation.ravel().tolist(), P)
+    d = LENSES[lens].distortion
+    camera = CameraModel.from_camera_info(640, 480, K, d, lens, rotation.ravel().tolist(), P)
     rectifier = Rectifier(camera)
     assert (rectifier.camera.fx, rectifier.camera.fy) == (450.0, 360.0)
     assert (rectifier.camera.cx, rectifier.camera.cy) == (300.0, 200.0)

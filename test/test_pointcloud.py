@@ -101,7 +101,7 @@ def test_arrays_of_another_size_or_type_are_refused_by_name():
         builder.build(depth, rgb[..., 0])
 
 
-@pytest.mark.parametrize("wrong", [{"stride": 0}, {"max_slant": 0.0}, {"max_slant": -10.0}])
+@pytest.mark.parametrize("wrong", [{"stride": 0}, {"max_slant": 0.0}, {"max_slant": -10.0}, {"max_depth": 0.0}])
 def test_settings_that_mean_nothing_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CloudBuilder(TINY, **wrong)
@@ -224,9 +224,10 @@ def test_a_box_before_a_steep_floor_loses_its_ramp_and_the_floor_nothing():
 
 
 def test_a_sharp_edge_and_a_thin_pole_lose_nothing():
-    """Each of their pixels has a neighbour on its own surface; a thin pole is what a robot must not lose."""
+    """Each of their pixels has a neighbour on its own surface, or may have one beyond the image."""
     depth = box(np.full((480, 640), 3.0))
     depth[:, 500:502] = 1.5
+    depth[:, 0] = 1.5
     assert not flying_pixels(depth, NYU).any()
 
 

@@ -124,6 +124,12 @@ def test_a_view_that_ends_on_the_floor_frees_no_more_than_it_sees():
     assert np.isposinf(near.ranges[ahead]).all()
 
 
+def test_a_view_of_the_sky_frees_nothing():
+    """Pitched 1 rad up, even the bottom row leaves the band 1 m ahead."""
+    scan = ScanBuilder(NYU, **ROBOT, pitch=-1.0, range_max=5.0).build(np.full((480, 640), np.inf, np.float32))
+    assert np.isnan(scan.ranges).all()
+
+
 @pytest.mark.parametrize(("max_slant", "phantoms"), [(90, True), (80, False)])
 def test_flying_pixels_are_no_obstacles(max_slant, phantoms):
     """The blur between a pillar at 2 m and a wall at 4 m hangs in the air between them."""
