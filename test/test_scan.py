@@ -125,7 +125,7 @@ def test_a_view_that_ends_on_the_floor_frees_no_more_than_it_sees():
 
 
 def test_a_view_of_the_sky_frees_nothing():
-    """Pitched 1 rad up, even the bottom row leaves the band 1 m ahead."""
+    """Pitched 1 rad up, even the bottom row leaves the band 0.75 m ahead."""
     scan = ScanBuilder(NYU, **ROBOT, pitch=-1.0, range_max=5.0).build(np.full((480, 640), np.inf, np.float32))
     assert np.isnan(scan.ranges).all()
 
