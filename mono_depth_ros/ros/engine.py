@@ -1,55 +1,66 @@
-"""The estimator as the node uses it: loaded by its settings, and replaced by one on the CPU when its device fails."""
-
-from collections.abc import Callable
+"""The estimator as the node uses it: loaded by the settings, moved to the CPU when its device fails, described."""
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mono_depth_ros.backends import BackendError
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.estimator import DepthEstimator, Prediction
+from mono_depth_ros.estimator import DepthEstimator, Prediction, metric_scale, network_size
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
 
 AREA = "engine"
+# The network's sigmoid squeezes everything farther than it was taught into the last few percent of its range.
+_SATURATED = 0.95
 
 
 class Engine:
-    """Predicts depth; `load` makes the estimator for a device and may raise whatever the backend raises."""
+    """Runs the network. Creation raises what DepthEstimator.load raises."""
 
-    def __init__(self, load: Callable[[str], DepthEstimator], device: str, problems: Problems) -> None:
-        self._load = load
+    def __init__(self, settings: Settings, problems: Problems) -> None:
+        height, width = settings.input_size
         self._problems = problems
-        self.estimator = load(device)
+        self._estimator = DepthEstimator.load(
+            checkpoint=settings.checkpoint or None,
+            backend=settings.backend,
+            device=settings.device,
+            precision=settings.precision,
+            input_size=(height, width) if height else None,
+            threads=settings.threads,
+        )
 
-    @classmethod
-    def from_settings(cls, settings: Settings, problems: Problems) -> "Engine":
-        """Load the checkpoint that the settings name on the device that they name."""
+    def predict(self, rgb: NDArray[np.uint8], camera: CameraModel | None, confidence: bool) -> Prediction:
+        """DepthEstimator.predict; an accelerator that fails is left for the CPU, from this frame on."""
+        backend = self._estimator.backend
+        try:
+            return self._estimator.predict(rgb, camera, confidence)
+        except BackendError as error:
+            if backend.device == "cpu":
+                raise
+            self._estimator.fall_back()
+            text = f"{error}; running on the CPU from here on. Clean up and configure to go back to {backend.device}"
+            self._problems.stand(AREA, "fallback", text, is_error=True)
+        return self._estimator.predict(rgb, camera, confidence)
 
-        def load(device: str) -> DepthEstimator:
-            return DepthEstimator.load(
-                checkpoint=settings.checkpoint or None,
-                backend=settings.backend,
-                device=device,
-                precision=settings.precision,
-                input_size=None if settings.input_size == (0, 0) else settings.input_size,
-            )
+    def farthest(self, shape: tuple[int, ...], camera: CameraModel | None) -> float:
+        """Metres beyond which a depth in an image of this (height, width) only says that it is far."""
+        info = self._estimator.checkpoint.info
+        image = shape[0], shape[1]
+        size = network_size(*image, self._estimator.input_size)
+        return _SATURATED * info.max_depth * metric_scale(image, size, info, camera)
 
-        return cls(load, settings.device, problems)
+    def timings(self) -> dict[str, float]:
+        """Seconds by stage of the last prediction."""
+        return self._estimator.timings
 
     def description(self) -> dict[str, str]:
         """What runs, for the log and the diagnostics."""
-        backend = self.estimator.backend
-        return {"backend": backend.name, "device": backend.device, "precision": backend.precision}
-
-    def predict(self, rgb: NDArray[np.uint8], camera: CameraModel | None) -> Prediction:
-        """Depth of an image (H, W, 3) uint8; an error on an accelerator moves this and all later frames to the CPU."""
-        try:
-            return self.estimator.predict(rgb, camera)
-        except Exception as error:
-            backend = self.estimator.backend
-            if backend.device == "cpu":
-                raise
-            failed = f"{backend.name} failed on {backend.device} ({error})"
-        self.estimator = self._load("cpu")
-        self._problems.stand(AREA, "fallback", f"{failed}; on the CPU from here on. Configure anew to go back", True)
-        return self.estimator.predict(rgb, camera)
+        backend, checkpoint = self._estimator.backend, self._estimator.checkpoint
+        height, width = self._estimator.input_size
+        return {
+            "backend": backend.name,
+            "device": backend.device,
+            "precision": backend.precision,
+            "checkpoint": f"{checkpoint.path.name} sha256 {checkpoint.sha256[:12]}",
+            "input size": f"{width}x{height}",
+        }

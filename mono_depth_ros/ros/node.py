@@ -82,9 +82,7 @@ class DepthNode(LifecycleNode):
         self._deactivate()
         self._clean_up()
 
-    def _attempt(
-        self, name: str, transition: Callable[[], None], undo: Callable[[], None]
-    ) -> TransitionCallbackReturn:
+    def _attempt(self, name: str, transition: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
         """Make an error of any kind, which rclpy would swallow, a message in the log and FAILURE."""
         self.problems.clear(AREA, name)
         try:
@@ -98,9 +96,10 @@ class DepthNode(LifecycleNode):
     def _configure(self) -> None:
         self._check_names()
         bridge.trusted_encodings()
-        self._engine = Engine.from_settings(self._settings, self.problems)
+        self._engine = Engine(self._settings, self.problems)
         self._outputs = Outputs(self)
-        self.get_logger().info("configured: " + ", ".join(self._engine.description().values()))
+        facts = ", ".join(f"{name} {value}" for name, value in self._engine.description().items())
+        self.get_logger().info(f"configured: {facts}")
 
     def _activate(self) -> None:
         assert self._engine and self._outputs

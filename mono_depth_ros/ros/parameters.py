@@ -10,6 +10,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from mono_depth_ros.backends.select import BACKENDS, DEVICES, PRECISIONS
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
 
 _CONFIGURED = " Takes effect in configure; cannot be changed while the node is configured."
@@ -44,11 +45,10 @@ class Settings:
     autostart: bool = _flag(True, "Bring the node up by itself; false leaves that to a lifecycle manager.", once=True)
 
     checkpoint: str = _text("", "Sealed checkpoint (.safetensors); empty: the one that ships.", fixed=True)
-    backend: str = _choice(
-        "auto", ("auto", "torch", "openvino", "onnxruntime"), "What runs the network.", fixed=True
-    )
-    device: str = _text("auto", "auto, cpu, cuda, or a device of the backend's own naming such as cuda:1.", fixed=True)
-    precision: str = _choice("auto", ("auto", "fp32", "bf16", "fp16", "int8"), "Of the network.", fixed=True)
+    backend: str = _choice("auto", BACKENDS, "What runs the network.", fixed=True)
+    device: str = _choice("auto", DEVICES, "Where it runs.", fixed=True)
+    precision: str = _choice("auto", PRECISIONS, "Arithmetic of the network.", fixed=True)
+    threads: int = _number(0, 0, 1024, "CPU threads of the network. 0: the engine's choice.", fixed=True)
     input_size: tuple[int, ...] = dataclasses.field(
         default=(0, 0),
         metadata={
@@ -75,7 +75,11 @@ class Settings:
     depth_format: str = _choice("32FC1", DEPTH_ENCODINGS, "Encoding of depth: metres, or millimetres with 0 invalid.")
     min_depth: float = _number(0.1, 0.0, 1000.0, "Metres; depth below it is published as -Inf (REP-117).")
     max_depth: float = _number(
-        10.0, 0.1, 1000.0, "Metres; depth above it is published as +Inf (REP-117). Far end of the preview's colours."
+        10.0,
+        0.1,
+        1000.0,
+        "Metres; depth above it, or near the end of what the network can say for this lens, is published as +Inf"
+        " (REP-117). Far end of the preview's colours.",
     )
     min_confidence: float = _number(
         0.0, 0.0, 1.0, "Depth less sure than this to be within 25 % of the truth is published as NaN. 0: all."

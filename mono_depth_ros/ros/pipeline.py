@@ -1,6 +1,6 @@
 """What happens to one frame: decode, rectify, predict, compose, publish; or why it is not published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.engine import Engine
 from mono_depth_ros.ros.images import ImageError, decode_compressed, decode_image
 from mono_depth_ros.ros.messages import limit_range
-from mono_depth_ros.ros.outputs import Outputs
+from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS, Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
@@ -85,7 +85,9 @@ class Pipeline:
             with self._statistics.stage("rectify"):
                 rgb = view.rectifier.rectify(rgb)
         with self._statistics.stage("predict"):
-            prediction = self._engine.predict(rgb, view.camera)
+            prediction = self._engine.predict(rgb, view.camera, self._needs_confidence(settings, wanted))
+        for name, seconds in self._engine.timings().items():
+            self._statistics.sample(f"predict: {name}", seconds)
         with self._statistics.stage("compose"):
             depth, confidence = self._gated(prediction, view, settings)
             result = Result(msg.header, rgb, depth, confidence, view.camera)
@@ -97,6 +99,11 @@ class Pipeline:
         self._statistics.sample(statistics.VALID, float(np.isfinite(depth).mean()))
         if age is not None:
             self._statistics.sample(statistics.AGE, age)
+
+    @staticmethod
+    def _needs_confidence(settings: Settings, wanted: Collection[str]) -> bool:
+        in_cloud = settings.points_confidence and POINTS in wanted
+        return CONFIDENCE in wanted or in_cloud or settings.min_confidence > 0
 
     def _decode(self, msg: Image | CompressedImage) -> NDArray[np.uint8]:
         if isinstance(msg, Image):
@@ -115,11 +122,12 @@ class Pipeline:
         self, prediction: Prediction, view: View, settings: Settings
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Depth and confidence; +-Inf outside the range (REP-117), NaN where the network or the lens is blind."""
-        farthest = min(settings.max_depth, prediction.farthest)
-        depth, confidence = limit_range(prediction.depth, settings.min_depth, farthest), prediction.confidence
-        if settings.min_confidence > 0 and confidence is None:
-            self._problems.error("outputs", "gate", "min_confidence is not applied: this checkpoint predicts no confidence")
-        elif settings.min_confidence > 0:
+        depth, confidence = prediction.depth, prediction.confidence
+        farthest = min(settings.max_depth, self._engine.farthest(depth.shape, view.camera))
+        depth = limit_range(depth, settings.min_depth, farthest)
+        if settings.min_confidence > 0:
+            if confidence is None:
+                raise ValueError("min_confidence is set, but this checkpoint predicts no confidence; set it to 0")
             depth[confidence < settings.min_confidence] = np.nan
         if view.rectifier:
             unseen = ~view.rectifier.valid_mask

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mono_depth_ros.ros import statistics as outcomes
@@ -41,28 +43,36 @@ class Stream:
         self.cameras = Cameras(info_topic, topic, problems)
         pipeline = Pipeline(topic, settings, now, self.cameras, engine, outputs, statistics, problems)
         self._worker = NewestFrameWorker(pipeline.process)
-        intake = Intake(topic, self._worker, lambda: self._images.get_publisher_count(), statistics, problems)
-        # camera_info first: of two messages that are ready, the executor takes the earlier subscription's.
-        self._infos = node.create_subscription(
-            CameraInfo, info_topic, self.cameras.receive, CAMERA_INFO_INPUT, qos_overriding_options=OVERRIDABLE
-        )
-        kind = CompressedImage if settings().compressed else Image
-        self._images = node.create_subscription(
-            kind, topic, intake.receive, IMAGE_INPUT, qos_overriding_options=OVERRIDABLE
-        )
+        self._subscriptions: list[Subscription] = []
+        try:
+            # camera_info first: of two messages that are ready, the executor takes the earlier subscription's.
+            self._subscribe(CameraInfo, info_topic, self.cameras.receive, CAMERA_INFO_INPUT)
+            kind = CompressedImage if settings().compressed else Image
+            intake = Intake(topic, self._worker, lambda: images.get_publisher_count(), statistics, problems)
+            images = self._subscribe(kind, topic, intake.receive, IMAGE_INPUT)
+        except Exception:
+            self.close()
+            raise
         self.input = Input(
             topic,
-            matched=self._images.get_publisher_count,
+            matched=images.get_publisher_count,
             present=lambda: node.count_publishers(topic),
             busy_seconds=self._worker.busy_seconds,
         )
 
     def close(self) -> None:
         """Stop taking images, then stop processing."""
-        for subscription in (self._images, self._infos):
+        for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         if self._worker.stop() is not None:
             self._statistics.count(outcomes.DROPPED, "the node was deactivated")
+
+    def _subscribe(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile) -> Subscription:
+        subscription = self._node.create_subscription(
+            kind, topic, callback, profile, qos_overriding_options=OVERRIDABLE
+        )
+        self._subscriptions.append(subscription)
+        return subscription
 
 
 def image_topic(node: LifecycleNode, compressed: bool) -> str:
