@@ -28,7 +28,6 @@ def trusted_encodings() -> frozenset[str]:
     """Encodings that cv_bridge converts as raw.decode does; empty where it is absent or broken. Tried once, 1 s."""
     if find_spec("cv_bridge") is None:
         return frozenset()
-    logger = get_logger(__package__)
     try:
         trial = subprocess.run(
             [sys.executable, "-m", __name__],
@@ -38,16 +37,18 @@ def trusted_encodings() -> frozenset[str]:
             timeout=_TRIAL_SECONDS,
             check=True,
         )
+        trusted, fault = frozenset(trial.stdout.split()), "wrong in every encoding"
     except (subprocess.SubprocessError, OSError) as error:
-        logger.warning(f"cv_bridge is installed but does not work ({error}); the built-in decoder takes its place")
-        return frozenset()
-    return frozenset(trial.stdout.split())
+        trusted, fault = frozenset(), str(error)
+    if not trusted:
+        get_logger(__package__).warning(f"cv_bridge does not work here: {fault}; the built-in decoder takes its place")
+    return trusted
 
 
 def converts(msg: Image) -> bool:
-    """Whether a message that has passed raw.checked_encoding may be given to cv_bridge."""
+    """Whether a message that has passed raw.checked_encoding is left to cv_bridge; rgb8 needs no conversion."""
     plain = msg.step == raw.ENCODINGS[msg.encoding].row_bytes(msg.width) and not msg.is_bigendian
-    return plain and msg.encoding in trusted_encodings()
+    return plain and msg.encoding != "rgb8" and msg.encoding in trusted_encodings()
 
 
 def decode(msg: Image) -> NDArray[np.uint8]:

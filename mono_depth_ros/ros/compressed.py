@@ -1,6 +1,7 @@
 """sensor_msgs CompressedImage, JPEG or PNG, to RGB: its size and its end are checked before OpenCV sees it.
 
 OpenCV fills the missing part of a truncated JPEG with grey and reports success, and allocates whatever a header claims.
+Damage within the picture of a JPEG that leaves its end in place goes unseen: libjpeg only mentions it on stderr.
 """
 
 import struct

@@ -78,7 +78,7 @@ def test_all_16_bit_values_round_to_the_nearest_of_8_bits(big_endian: bool):
 def test_a_mosaic_of_one_colour_is_that_colour_everywhere(encoding: str, big_endian: bool, padding: int):
     pattern, bits = encoding[6:10], int(encoding[10:])
     tile = np.array([[COLOR[letter] for letter in row] for row in (pattern[:2], pattern[2:])], np.uint8)
-    mosaic = np.tile(tile, (4, 5))
+    mosaic: NDArray = np.tile(tile, (4, 5))
     if bits == 16:
         mosaic = mosaic.astype(np.uint16) * 257
     decoded = decode_image(image(encoding, mosaic, 8, 10, padding, big_endian))
@@ -90,7 +90,7 @@ def test_a_mosaic_of_odd_size_is_the_picture_it_was_made_of(encoding: str):
     down, across = np.mgrid[0:31, 0:41]
     picture = np.dstack([20 + 3 * across, 40 + 2 * down, 200 - 2 * across]).astype(np.uint8)
     colors = np.array([["rgb".index(letter) for letter in row] for row in (encoding[6:8], encoding[8:10])])
-    mosaic = np.take_along_axis(picture, np.tile(colors, (16, 21))[:31, :41, None], axis=2)[..., 0]
+    mosaic: NDArray = np.take_along_axis(picture, np.tile(colors, (16, 21))[:31, :41, None], axis=2)[..., 0]
     if encoding.endswith("16"):
         mosaic = mosaic.astype(np.uint16) * 257
     decoded = decode_image(image(encoding, mosaic, 31, 41)).astype(int)
@@ -130,7 +130,8 @@ def test_out_is_written_where_it_fits_and_left_alone_where_not():
     frozen.flags.writeable = False
     assert np.shares_memory(decode_image(msg, right), right)
     assert np.array_equal(right, decode_image(msg))
-    for out in (small, frozen, np.zeros((6, 8, 3), np.float32), np.zeros((6, 16, 3), np.uint8)[:, ::2]):
+    unfit: list[NDArray] = [small, frozen, np.zeros((6, 8, 3), np.float32), np.zeros((6, 16, 3), np.uint8)[:, ::2]]
+    for out in unfit:
         before = out.copy()
         assert np.array_equal(decode_image(msg, out), right)
         assert np.array_equal(out, before)
