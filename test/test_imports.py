@@ -34,7 +34,7 @@ FORBIDDEN = [
 ALLOWED = [
     ("mono_depth_ros/camera.py", ("numpy", "cv2", "yaml")),
     ("mono_depth_ros/pointcloud.py", ("numpy", "cv2", "mono_depth_ros.camera")),
-    ("mono_depth_ros/scan.py", ("numpy", "cv2", "mono_depth_ros.camera")),
+    ("mono_depth_ros/scan.py", ("numpy", "cv2", "mono_depth_ros.camera", "mono_depth_ros.pointcloud")),
 ]
 
 
