@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rclpy.executors import Executor
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A launch sends SIGTERM five seconds after SIGINT, and SIGKILL after five more.
 _LONGEST_END = 4.0  # seconds
 
@@ -18,18 +19,15 @@ _LONGEST_END = 4.0  # seconds
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM: 0, or 1 where arguments or parameters make no node.
 
-    A launch delivers Ctrl-C twice, and a signal may come at any moment. So the handlers only set a flag, they are there
-    before the slow imports, rclpy installs none of its own, and the end is not interrupted.
+    A launch delivers Ctrl-C twice, and a signal may come at any moment. So both are blocked from here on, in all threads
+    to come, and one that comes waits until it is asked for. A handler would be interrupted by the next signal, and
+    one that sets a threading.Event then waits for its lock for ever.
     """
-    stop = threading.Event()
-    _on_signals(lambda *_: stop.set())
-    try:
-        return _run(list(sys.argv if args is None else args), stop)
-    finally:
-        _on_signals(signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    return _run(list(sys.argv if args is None else args))
 
 
-def _run(args: list[str], stop: threading.Event) -> int:
+def _run(args: list[str]) -> int:
     import rclpy
     from rclpy.exceptions import ParameterException
     from rclpy.executors import SingleThreadedExecutor
@@ -39,7 +37,7 @@ def _run(args: list[str], stop: threading.Event) -> int:
     from mono_depth_ros.ros.node import DepthNode
 
     warning = environment.configure(os.environ)
-    if stop.is_set():
+    if signal.sigpending().intersection(_SIGNALS):
         return 0
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
@@ -53,13 +51,12 @@ def _run(args: list[str], stop: threading.Event) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     executor.create_task(node.bring_up)
+    stop = threading.Event()
     spinner = threading.Thread(target=_spin, args=(executor, stop, node.get_logger().error))
     spinner.start()
-    while not stop.wait(0.5) and spinner.is_alive():
-        pass
+    signal.sigwait(_SIGNALS)
 
     stop.set()
-    _on_signals(signal.SIG_IGN)
     deadline = threading.Timer(_LONGEST_END, os._exit, args=(0,))  # an engine that loads, or hangs, cannot be stopped
     deadline.daemon = True
     deadline.start()
@@ -81,7 +78,3 @@ def _spin(executor: "Executor", stop: threading.Event, log: Callable[[str], Any]
             if not stop.is_set():
                 log(traceback.format_exc())
 
-
-def _on_signals(handler: Any) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
