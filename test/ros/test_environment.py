@@ -1,0 +1,123 @@
+"""The Fast DDS profile: found wherever the package is installed, chosen by the room there is, never the user's own."""
+
+import importlib.util
+import shutil
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mono_depth_ros.ros import environment
+from test.conftest import REPOSITORY
+
+FASTDDS = "{http://www.eprosima.com}"
+LARGE, SMALL = str(REPOSITORY / "config" / "fastdds.xml"), str(REPOSITORY / "config" / "fastdds_small.xml")
+JAZZY, KILTED = "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"
+
+
+class Usage(NamedTuple):
+    free: int
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch):
+    """Give the shared memory so many megabytes of free room."""
+    return lambda megabytes: monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(megabytes << 20))
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "profile"), [(24_000, LARGE), (272, LARGE), (271, SMALL), (64, SMALL), (36, SMALL)]
+)
+def test_the_profile_is_chosen_by_the_room(megabytes: int, profile: str, room):
+    room(megabytes)
+    environ = {"HOME": "/home/robot"}
+    assert environment.configure(environ) is None
+    assert environ == {"HOME": "/home/robot", JAZZY: profile, KILTED: profile}
+
+
+def test_too_little_room_is_told_with_what_to_do(room):
+    room(35)
+    environ: dict[str, str] = {}
+    warning = environment.configure(environ)
+    assert environ[JAZZY] == SMALL
+    for words in (
+        "/dev/shm has 35 MB free",
+        "at least 36 MB",
+        "docker run --shm-size=512m",
+        "remount,size=512m /dev/shm",
+    ):
+        assert words in (warning or "")
+
+
+def test_a_missing_shared_memory_has_no_room(tmp_path: Path):
+    assert "has 0 MB free" in (environment.configure({}, tmp_path / "shm") or "")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {JAZZY: "/etc/fastdds.xml"},
+        {KILTED: "/etc/fastdds.xml"},
+        {JAZZY: ""},
+        {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"},
+    ],
+)
+def test_the_users_choice_stays(environ: dict[str, str], room):
+    room(1)
+    before = dict(environ)
+    assert environment.configure(environ) is None
+    assert environ == before
+
+
+def test_a_process_started_by_a_launch_file_of_ours_looks_again(room):
+    room(1000)
+    environ: dict[str, str] = {}
+    environment.configure(environ)
+    room(20)
+    assert environment.configure(environ)
+    assert environ[JAZZY] == environ[KILTED] == SMALL
+
+
+@pytest.mark.parametrize(("file", "megabytes"), [(LARGE, 64), (SMALL, 16)])
+def test_the_profiles_replace_the_transports_by_a_larger_segment_beside_udp(file: str, megabytes: int):
+    root = ElementTree.parse(file).getroot()
+    kinds = {
+        transport.findtext(f"{FASTDDS}transport_id"): transport.findtext(f"{FASTDDS}type")
+        for transport in root.iter(f"{FASTDDS}transport_descriptor")
+    }
+    (participant,) = root.iter(f"{FASTDDS}participant")
+    used = [element.text for element in participant.iter(f"{FASTDDS}transport_id")]
+    assert [kinds[name] for name in used] == ["SHM", "UDPv4"]
+    assert participant.get("is_default_profile") == "true"
+    assert [element.text for element in root.iter(f"{FASTDDS}segment_size")] == [str(megabytes << 20)]
+    assert [element.text for element in root.iter(f"{FASTDDS}useBuiltinTransports")] == ["false"]
+
+
+@pytest.mark.parametrize(
+    ("packages", "share"),
+    [
+        ("venv/lib/python3.11/site-packages", "venv/share/mono_depth_ros"),
+        ("home/.local/lib/python3.12/site-packages", "home/.local/share/mono_depth_ros"),
+        ("install/mono_depth_ros/lib/python3.12/site-packages", "install/mono_depth_ros/share/mono_depth_ros"),
+        ("opt/ros/jazzy/lib/python3.12/site-packages", "opt/ros/jazzy/share/mono_depth_ros"),
+        ("target", "target/share/mono_depth_ros"),
+        ("checkout", "checkout"),
+    ],
+    ids=["pip", "pip --user", "colcon", "distribution", "pip --target", "checkout"],
+)
+def test_files_are_found_from_every_kind_of_installation(packages: str, share: str, tmp_path: Path):
+    module = tmp_path / packages / "mono_depth_ros" / "ros" / "environment.py"
+    module.parent.mkdir(parents=True)
+    shutil.copy(environment.__file__, module)
+    spec = importlib.util.spec_from_file_location("elsewhere", module)
+    assert spec and spec.loader
+    elsewhere = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+
+    with pytest.raises(FileNotFoundError, match="config/depth.yaml of mono_depth_ros is missing; looked for"):
+        elsewhere.share_file("config/depth.yaml")
+    config = tmp_path / share / "config" / "depth.yaml"
+    config.parent.mkdir(parents=True)
+    config.touch()
+    assert elsewhere.share_file("config/depth.yaml") == config
