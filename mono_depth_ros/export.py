@@ -15,14 +15,27 @@ from torch.nn.utils import parametrize
 
 from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import Backend
-from mono_depth_ros.backends.torch_backend import FrameNetwork
+from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
+from mono_depth_ros.backends.torch_backend import FrameNetwork, TorchBackend
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
 
 OUTPUTS = ("depth", "log_error")
+CHECKED_SIZES = ((128, 96), (96, 160))
+# Metres, of a single-precision engine from PyTorch.
+FP32_TOLERANCE = 1e-3
+
+
+class ExportError(RuntimeError):
+    """A form of the network that does not give what PyTorch gives."""
 
 
 def seal(network: nn.Module, info: CheckpointInfo, path: str | PathLike[str]) -> Checkpoint:
-    """Write a sealed checkpoint, ONNX form included, of a `DepthNetwork`. ``info``'s hashes are filled in."""
+    """Write a sealed checkpoint of a `DepthNetwork`, ONNX form included; ``info``'s hashes are filled in.
+
+    Raises:
+        ExportError: see `to_onnx`.
+        ValueError: see `mono_depth_ros.checkpoint.save`.
+    """
     weights = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
     return checkpoint.save(path, info, weights, onnx=to_onnx(network, info))
 
@@ -33,26 +46,32 @@ def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:
     Its input is ``image``, uint8 (1, height, width, 3) RGB, any multiples of 32; its outputs are ``depth`` and, where
     the network has it, ``log_error``, float32 (1, height, width). Convolution weights are stored in float16, as in the
     checkpoint, and become float32 when an engine loads the graph: the arithmetic is that of PyTorch, at half the size.
+
+    Raises `ExportError` where the graph differs from PyTorch by more than 1 mm.
     """
-    graph = FrameNetwork(copy.deepcopy(network).cpu(), info)
+    graph = FrameNetwork(copy.deepcopy(network).cpu(), info).eval()
     store_half(graph)
     image = torch.zeros((1, 2 * STRIDE, 3 * STRIDE, 3), dtype=torch.uint8)
-    rows, columns = (torch.export.Dim(name, min=1, max=8192 // STRIDE) for name in ("rows", "columns"))
     with torch.inference_mode():
         outputs = OUTPUTS[: len(graph(image))]
+    # Each operation of the network scales with its input, so a graph traced at one size, which is quick, fits all;
+    # the check below, at other sizes, would notice a network for which that is not so.
     program = torch.onnx.export(
-        graph,
-        (image,),
-        input_names=["image"],
-        output_names=list(outputs),
-        dynamic_shapes={"image": {1: STRIDE * rows, 2: STRIDE * columns}},
-        dynamo=True,
-        verbose=False,
+        graph, (image,), input_names=["image"], output_names=list(outputs), dynamo=True, verbose=False
     )
     assert program is not None
     # The exporter notes source paths of this machine at every node.
     ClearMetadataAndDocStringPass()(program.model)
-    return _tidied(program.model_proto).SerializeToString()
+    content = _tidied(program.model_proto).SerializeToString()
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in CHECKED_SIZES]
+    difference = parity(TorchBackend(graph.network, info), OpenVinoBackend(content), frames)
+    if difference.worst > FP32_TOLERANCE:
+        raise ExportError(
+            f"the ONNX graph differs from PyTorch by {1e3 * difference.worst:.3g} mm, expected at most "
+            f"{1e3 * FP32_TOLERANCE:.3g}; this network can't be exported as it is"
+        )
+    return content
 
 
 def store_half(module: nn.Module) -> None:

@@ -15,3 +15,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real RGB-D frames at {folder}; set MONO_DEPTH_DATA to a folder of them")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sealed_checkpoint(tmp_path_factory):
+    """A whole sealed checkpoint, ONNX form included, of the real network with random weights (always the same)."""
+    torch = pytest.importorskip("torch")
+    from mono_depth_ros.checkpoint import CheckpointInfo
+    from mono_depth_ros.export import seal
+    from mono_depth_ros.network import DepthNetwork
+
+    architecture = {"encoder": "tf_efficientnet_lite2", "decoder": "sunet", "error": True}
+    torch.manual_seed(0)
+    network = DepthNetwork(**architecture).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # As after training: an engine folds them into convolutions.
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    info = CheckpointInfo(
+        architecture, (480, 640), 519.16, 10.0, (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), licence="Apache-2.0"
+    )
+    return seal(network, info, tmp_path_factory.mktemp("checkpoint") / "random.safetensors")

@@ -48,7 +48,7 @@ class OnnxRuntimeBackend:
     """Runs an ONNX graph.
 
     Args:
-        onnx: the graph; see `mono_depth_ros.export.to_onnx`. For ``int8`` the quantised one.
+        onnx: the graph, or its file; see `mono_depth_ros.export.to_onnx`. For ``int8`` the quantised one.
         device: ``cpu``, ``cuda`` or ``tensorrt``.
         precision: ``fp32``; ``int8`` on the CPU; ``fp16`` with TensorRT.
         threads: of the CPU; 0 leaves ONNX Runtime's choice.
@@ -56,7 +56,7 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, onnx: Path, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> None:
+    def __init__(self, onnx: Path | bytes, device: str = "cpu", precision: str = "fp32", threads: int = 0) -> None:
         self.device, self.precision = device, precision
         self._request = lru_cache(SIZES_KEPT)(partial(open_request, onnx, device, precision, threads))
 
@@ -72,7 +72,7 @@ class OnnxRuntimeBackend:
             raise BackendError(f"onnxruntime on {self.device} in {self.precision} failed: {error}") from error
 
 
-def open_request(onnx: Path, device: str, precision: str, threads: int, height: int, width: int) -> "Request":
+def open_request(onnx: Path | bytes, device: str, precision: str, threads: int, height: int, width: int) -> "Request":
     """A session for one size: its memory is planned once, and TensorRT builds one engine for it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

@@ -16,7 +16,7 @@ class OpenVinoBackend:
     """Runs an ONNX graph on the CPU.
 
     Args:
-        onnx: the graph; see `mono_depth_ros.export.to_onnx`. For ``int8`` the quantised one.
+        onnx: the graph, or its file; see `mono_depth_ros.export.to_onnx`. For ``int8`` the quantised one.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         threads: 0 leaves OpenVINO's choice.
 
@@ -26,7 +26,7 @@ class OpenVinoBackend:
     name = "openvino"
     device = "cpu"
 
-    def __init__(self, onnx: Path, precision: str = "fp32", threads: int = 0) -> None:
+    def __init__(self, onnx: Path | bytes, precision: str = "fp32", threads: int = 0) -> None:
         self.precision = precision
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
         if threads:
@@ -46,10 +46,10 @@ class OpenVinoBackend:
         """See `Backend.infer`."""
         try:
             return self._request(*rgb.shape[:2])(rgb)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise self._error(error) from error
 
-    def _error(self, error: RuntimeError) -> BackendError:
+    def _error(self, error: Exception) -> BackendError:
         return BackendError(f"openvino on cpu in {self.precision} failed: {error}")
 
 
@@ -75,5 +75,5 @@ class Request:
     def __call__(self, rgb: np.ndarray) -> Output:
         """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
         self._image[0] = rgb
-        self._request.infer()
+        self._request.infer(share_outputs=True)  # Without it, every output is copied.
         return self._maps[0][0], self._maps[1][0] if len(self._maps) > 1 else None

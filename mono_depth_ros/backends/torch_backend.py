@@ -1,7 +1,7 @@
 """PyTorch: CUDA graphs in half precision on a GPU, channels-last float32 on a CPU."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -79,9 +79,9 @@ class TorchBackend:
             frame_network = FrameNetwork(network, info, DTYPES[precision]).to(device)
         except RuntimeError as error:
             raise self._error(error) from error
+        runner: Callable[[FrameNetwork, int, int], CpuRunner | CudaRunner]
         runner = CudaRunner if device == "cuda" else CpuRunner
-        self._runner: Callable[[int, int], CpuRunner | CudaRunner]
-        self._runner = lru_cache(SIZES_KEPT)(partial(runner, frame_network))
+        self._runner = lru_cache(SIZES_KEPT)(lambda height, width: runner(frame_network, height, width))
 
     def prepare(self, height: int, width: int) -> None:
         """See `Backend.prepare`."""
@@ -91,11 +91,11 @@ class TorchBackend:
         """See `Backend.infer`."""
         try:
             maps = self._runner(*rgb.shape[:2])(rgb)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             raise self._error(error) from error
         return maps[0], maps[1] if len(maps) > 1 else None
 
-    def _error(self, error: RuntimeError) -> BackendError:
+    def _error(self, error: Exception) -> BackendError:
         return BackendError(f"torch on {self.device} in {self.precision} failed: {error}")
 
 

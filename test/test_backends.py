@@ -1,0 +1,266 @@
+"""Every engine against PyTorch on real frames, and the choice of one on all sorts of machines."""
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from mono_depth_ros import checkpoint
+from mono_depth_ros.backends import BackendError, select
+from mono_depth_ros.backends.machine import Machine, detect, parse_cpuinfo
+from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, tensorrt_options
+from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
+from mono_depth_ros.backends.select import candidates
+from mono_depth_ros.checkpoint import CheckpointError
+
+torch = pytest.importorskip("torch")
+from mono_depth_ros.backends.torch_backend import TorchBackend, restore  # noqa: E402
+
+HERE = detect()
+SIZE = (96, 160)
+
+
+def frame_of(folder, size):
+    """One real frame, RGB, at (height, width)."""
+    path = sorted((folder / "nyu_depth_v2_train" / "rgb").glob("*.jpg"))[10]
+    rgb = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
+    return cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="module")
+def reference(sealed_checkpoint):
+    return TorchBackend(restore(sealed_checkpoint), sealed_checkpoint.info)
+
+
+@pytest.fixture(params=["openvino", "onnxruntime"])
+def engine(request, sealed_checkpoint):
+    """Each engine that runs the ONNX form on a CPU, in single precision."""
+    kind = {"openvino": OpenVinoBackend, "onnxruntime": OnnxRuntimeBackend}[request.param]
+    return kind(sealed_checkpoint.onnx())
+
+
+# --- Parity
+
+
+@pytest.mark.parametrize("size", [(480, 640), (256, 320), (352, 640)])
+def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, shared_data, size):
+    rgb = frame_of(shared_data, size)
+    expected, expected_error = reference.infer(rgb)
+    depth, log_error = engine.infer(rgb)
+    assert depth.shape == log_error.shape == size and depth.dtype == log_error.dtype == np.float32
+    np.testing.assert_allclose(depth, expected, atol=1e-3, rtol=0)
+    np.testing.assert_allclose(log_error, expected_error, atol=1e-3, rtol=0)
+
+
+@pytest.mark.skipif("BF16" not in HERE.openvino, reason="OpenVINO has no bfloat16 on this CPU")
+def test_bfloat16_is_pytorch_within_a_hundredth(sealed_checkpoint, reference, shared_data):
+    rgb = frame_of(shared_data, (480, 640))
+    expected = reference.infer(rgb)[0]
+    depth = OpenVinoBackend(sealed_checkpoint.onnx(), "bf16").infer(rgb)[0]
+    assert 0 < np.mean(np.abs(depth - expected) / expected) < 0.01
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("fp16", 0.01), ("bf16", 0.01)])
+def test_cuda_graphs_give_what_the_cpu_gives(sealed_checkpoint, reference, shared_data, precision, limit):
+    engine = TorchBackend(restore(sealed_checkpoint), sealed_checkpoint.info, "cuda", precision)
+    for size in ((480, 640), (256, 320), (480, 640)):
+        rgb = frame_of(shared_data, size)
+        expected, expected_error = reference.infer(rgb)
+        depth, log_error = engine.infer(rgb)
+        assert np.mean(np.abs(depth - expected) / expected) < limit
+        assert np.mean(np.abs(log_error - expected_error)) < 10 * limit
+
+
+def test_half_precision_runs_in_pytorch_within_a_hundredth(sealed_checkpoint, reference, shared_data):
+    """The CPU stands in for a GPU: the same network and types, without the graph."""
+    rgb = frame_of(shared_data, SIZE)
+    expected = reference.infer(rgb)[0]
+    for precision in ("fp16", "bf16"):
+        depth = TorchBackend(restore(sealed_checkpoint), sealed_checkpoint.info, "cpu", precision).infer(rgb)[0]
+        assert depth.dtype == np.float32
+        assert 0 < np.mean(np.abs(depth - expected) / expected) < 0.01
+
+
+def test_changing_sizes_changes_no_result(engine, reference):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (96, 64), (32, 32), (64, 96))]
+    for frame in frames:
+        np.testing.assert_allclose(engine.infer(frame)[0], reference.infer(frame)[0], atol=1e-3)
+
+
+def test_results_lie_in_the_same_arrays_each_time(engine):
+    engine.prepare(*SIZE)
+    black = engine.infer(np.zeros((*SIZE, 3), np.uint8))
+    kept = black[0].copy()
+    white = engine.infer(np.full((*SIZE, 3), 255, np.uint8))
+    assert all(np.shares_memory(a, b) for a, b in zip(black, white, strict=True))
+    assert not np.array_equal(kept, white[0])
+
+
+def test_threads_change_no_result(sealed_checkpoint, reference):
+    rgb = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    for kind in (OpenVinoBackend, OnnxRuntimeBackend):
+        depth = kind(sealed_checkpoint.onnx(), threads=1).infer(rgb)[0]
+        np.testing.assert_allclose(depth, reference.infer(rgb)[0], atol=1e-3)
+
+
+def test_a_network_without_an_error_head_has_no_second_output(tmp_path):
+    from mono_depth_ros.export import seal
+    from mono_depth_ros.network import DepthNetwork
+
+    torch.manual_seed(0)
+    architecture: dict[str, Any] = {"encoder": "tf_efficientnet_lite0", "decoder": "unet", "width": 8}
+    info = checkpoint.CheckpointInfo(architecture, (64, 96), 78.0, 10.0, (127.0,) * 3, (128.0,) * 3)
+    sealed = seal(DepthNetwork(**architecture), info, tmp_path / "plain.safetensors")
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    expected, nothing = TorchBackend(restore(sealed), info).infer(rgb)
+    assert nothing is None
+    for kind in (OpenVinoBackend, OnnxRuntimeBackend):
+        depth, nothing = kind(sealed.onnx()).infer(rgb)
+        assert nothing is None
+        np.testing.assert_allclose(depth, expected, atol=1e-3)
+
+
+# --- Errors
+
+
+def test_a_frame_the_engine_refuses_is_an_error_that_names_it(engine):
+    with pytest.raises(BackendError, match=f"{engine.name} on cpu in fp32 failed"):
+        engine.infer(np.zeros((64, 64, 4), np.uint8))
+    assert engine.infer(np.zeros((*SIZE, 3), np.uint8))[0].shape == SIZE
+
+
+def test_weights_of_another_architecture_are_named(tmp_path, sealed_checkpoint):
+    other = checkpoint.save(tmp_path / "other.safetensors", sealed_checkpoint.info, {"w": np.zeros(3, np.float32)})
+    with pytest.raises(CheckpointError, match=r"other\.safetensors: its weights don't fit its architecture"):
+        restore(other)
+
+
+def test_a_damaged_onnx_form_is_not_hidden_by_another_engine(tmp_path, sealed_checkpoint):
+    info, weights, onnx = sealed_checkpoint.info, sealed_checkpoint.weights(), sealed_checkpoint.onnx().read_bytes()
+    damaged = checkpoint.save(tmp_path / "damaged.safetensors", info, weights, onnx)
+    (tmp_path / "damaged.onnx").write_bytes(onnx[:-1])
+    with pytest.raises(CheckpointError, match=r"damaged\.onnx: SHA-256"):
+        select.start(damaged, SIZE)
+
+
+# --- The choice
+
+LAPTOP = Machine(openvino=("FP32", "INT8", "BF16"), native_bf16=False)
+EPYC = Machine(openvino=("FP32", "INT8", "BF16"), native_bf16=True)
+WORKSTATION = Machine(gpu="NVIDIA H100", torch=True, openvino=("FP32",), onnxruntime=("CPUExecutionProvider",))
+JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "has_int8", "request_", "expected"),
+    [
+        (EPYC, False, {}, "openvino cpu bf16"),
+        (EPYC, True, {}, "openvino cpu bf16"),
+        (LAPTOP, True, {}, "openvino cpu int8"),
+        (LAPTOP, False, {}, "openvino cpu fp32"),
+        (LAPTOP, False, {"precision": "bf16"}, "openvino cpu bf16"),
+        (WORKSTATION, True, {}, "torch cuda fp16"),
+        (WORKSTATION, True, {"precision": "bf16"}, "torch cuda bf16"),
+        (WORKSTATION, False, {"device": "cpu"}, "openvino cpu fp32"),
+        (WORKSTATION, False, {"device": "cpu", "backend": "torch"}, "torch cpu fp32"),
+        (WORKSTATION, True, {"precision": "int8"}, "openvino cpu int8"),
+        (JETSON, False, {}, "onnxruntime cuda fp32"),
+        (JETSON, False, {"device": "tensorrt"}, "onnxruntime tensorrt fp16"),
+        (JETSON, True, {"device": "cpu"}, "onnxruntime cpu fp32"),
+        (Machine(torch=True), False, {}, "torch cpu fp32"),
+    ],
+)
+def test_the_best_engine_for_a_machine(machine, has_int8, request_, expected):
+    best = candidates(machine, has_int8, **request_)[0]
+    assert f"{best.backend} {best.device} {best.precision}" == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "request_"),
+    [
+        (EPYC, {"device": "cuda"}),
+        (EPYC, {"precision": "int8"}),
+        (EPYC, {"backend": "torch"}),
+        (WORKSTATION, {"device": "tensorrt"}),
+        (Machine(), {}),
+    ],
+)
+def test_what_is_not_here_is_no_candidate(machine, request_):
+    assert candidates(machine, False, **request_) == []
+
+
+def test_the_reason_is_told():
+    assert str(candidates(EPYC, False)[0]) == (
+        "openvino on cpu in bf16 (the fastest engine on a CPU; the CPU has native bf16)"
+    )
+
+
+@pytest.mark.parametrize("option", ["backend", "device", "precision"])
+def test_an_option_that_does_not_exist_lists_those_that_do(option):
+    with pytest.raises(ValueError, match=f"{option}: found 'tpu', expected one of auto, "):
+        candidates(EPYC, False, **{option: "tpu"})
+
+
+@pytest.mark.skipif(bool(HERE.gpu), reason="needs a machine whose GPU is missing")
+def test_an_engine_that_fails_to_start_is_left_with_a_warning(sealed_checkpoint, caplog):
+    claimed = Machine(gpu="a card whose driver is broken", torch=True, openvino=("FP32",))
+    caplog.set_level(logging.INFO)
+    engine, choice = select.start(sealed_checkpoint, SIZE, machine=claimed)
+    assert (engine.name, engine.device, choice.precision) == ("openvino", "cpu", "fp32")
+    warning, taken = caplog.records[-2:]
+    assert warning.levelname == "WARNING" and "torch on cuda in fp16 failed" in warning.message
+    assert "running on openvino on cpu in fp32" in taken.message
+    with pytest.raises(BackendError, match="device=cuda.*each engine failed to start: torch on cuda in fp16 failed"):
+        select.start(sealed_checkpoint, SIZE, device="cuda", machine=claimed)
+
+
+def test_a_request_nothing_meets_says_what_is_here(sealed_checkpoint):
+    with pytest.raises(
+        BackendError, match="precision=int8: nothing .* here is openvino .*`mono-depth quantize` makes it"
+    ):
+        select.start(sealed_checkpoint, SIZE, precision="int8", machine=EPYC)
+
+
+def test_a_cpu_robot_never_imports_pytorch(sealed_checkpoint):
+    code = (
+        "import sys, numpy; from mono_depth_ros import DepthEstimator;"
+        f"e = DepthEstimator.load({str(sealed_checkpoint.path)!r}, device='cpu', input_size=(64, 96));"
+        "e.predict(numpy.zeros((64, 96, 3), numpy.uint8));"
+        "sys.exit(e.backend.name != 'openvino' or any(m in sys.modules for m in ('torch', 'timm', 'onnx', 'rclpy')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+# --- The machine
+
+
+def test_features_are_those_of_the_first_processor():
+    text = "processor\t: 0\nmodel name\t: Xeon\nflags\t\t: fpu avx512_bf16\n\nprocessor\t: 1\nmodel name\t: other\n"
+    assert parse_cpuinfo(text) == ("Xeon", {"fpu", "avx512_bf16"})
+    assert parse_cpuinfo("processor : 0\nFeatures : fp asimd bf16\n") == ("", {"fp", "asimd", "bf16"})
+    assert parse_cpuinfo("") == ("", set())
+
+
+def test_this_machine_is_described():
+    assert HERE.cores >= 1 and HERE.memory > 2**28 and HERE.cpu
+    assert HERE.openvino and HERE.onnxruntime and any(v.startswith("openvino ") for v in HERE.versions)
+
+
+def test_tensorrt_engines_are_kept_apart(tmp_path):
+    options = [
+        tensorrt_options(tmp_path, built_for, precision, size)
+        for built_for in ("NVIDIA H100-TensorRT 101300", "Orin (nvgpu)/x-TensorRT 100300")
+        for precision in ("fp32", "fp16")
+        for size in ((480, 640), (256, 320))
+    ]
+    folders = {o["trt_engine_cache_path"] for o in options}
+    assert len(folders) == len(options)
+    assert all(folder.startswith(str(tmp_path)) and "/" not in folder[len(str(tmp_path)) + 1 :] for folder in folders)
+    assert [o["trt_fp16_enable"] for o in options[:4]] == [False, False, True, True]
+    assert options[1]["trt_profile_opt_shapes"] == "image:1x256x320x3"
