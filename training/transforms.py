@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.estimator import network_size
 from training.data.frame import RgbdFrame
 
 Sample = dict[str, Tensor]
 
-# Mean and deviation of ImageNet's RGB in [0, 1], which the encoders were pretrained with.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
+Rgb = tuple[float, float, float]
+# Mean and deviation of ImageNet's RGB in [0, 1], which most encoders were pretrained with.
+IMAGENET: tuple[Rgb, Rgb] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MIN_DEPTH = 1e-3
 
 
@@ -77,6 +78,7 @@ class TrainTransform:
 
     Attributes:
         input_size: height and width that a whole frame is brought to (it covers them, where its shape is another).
+        focal_length: pixels, of the canonical camera; None is that of NYU Depth V2 brought to input_size.
         crop_size: height and width of the part of it that is taken, and of the samples.
         zoom: smallest and largest magnification, at least 1; a magnified frame has a longer focal length, and so
             nearer canonical depth.
@@ -85,9 +87,11 @@ class TrainTransform:
         cut_depth_width: CutDepth's width, as a share of what lies right of its left edge, at most.
         color: largest change of brightness, contrast and saturation, as shares, and of hue, in turns.
         max_depth: metres; canonical depth is valid between 1 mm and it.
+        normalisation: mean and deviation of RGB in [0, 1] that the encoder was pretrained with.
     """
 
     input_size: tuple[int, int] = (480, 640)
+    focal_length: float | None = None
     crop_size: tuple[int, int] = (448, 576)
     zoom: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.5
@@ -95,12 +99,18 @@ class TrainTransform:
     cut_depth_width: float = 0.75
     color: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
     max_depth: float = 10.0
+    normalisation: tuple[Rgb, Rgb] = IMAGENET
 
     def __post_init__(self) -> None:
         if any(part > whole for part, whole in zip(self.crop_size, self.input_size, strict=True)):
             raise ValueError(f"crop_size: found {self.crop_size}, expected no more than input_size {self.input_size}")
         if not 1 <= self.zoom[0] <= self.zoom[1]:
             raise ValueError(f"zoom: found {self.zoom}, expected 1 <= smallest <= largest")
+
+    @property
+    def canonical(self) -> float:
+        """Focal length of the canonical camera, pixels."""
+        return self.focal_length or canonical_focal_length(self.input_size)
 
     def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample:
         """Sample of one frame.
@@ -114,8 +124,8 @@ class TrainTransform:
             frame = flip(frame)
         frame = self._zoom_and_crop(frame, rng)
         image = seeded(v2.ColorJitter(*self.color), image_tensor(frame), seed=int(rng.integers(2**63)))
-        depth = depth_tensor(frame) * (canonical_focal_length(self.input_size) / focal_length(frame.camera))
-        return {"image": normalised(image), "depth": depth, "mask": valid(depth, self.max_depth)}
+        depth = depth_tensor(frame) * (self.canonical / focal_length(frame.camera))
+        return {"image": normalised(image, self.normalisation), "depth": depth, "mask": valid(depth, self.max_depth)}
 
     def _cut_depth(self, frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
         """CutDepth as GLPDepth draws it."""
@@ -137,13 +147,19 @@ class TrainTransform:
 
 @dataclass(frozen=True)
 class EvaluationTransform:
-    """Evaluation: the whole frame, with its true depth at its own resolution.
+    """Evaluation: the whole frame as the node shows it to the network, with its true depth at its own resolution.
 
-    The image keeps its shape and gets as many pixels as input_size (height, width), as in the node.
+    Attributes:
+        input_size: height and width; the image keeps its shape and gets about as many pixels, see `network_size`.
+        canonical: focal length of the canonical camera, pixels.
+        max_depth: metres; truth is valid between 1 mm and it.
+        normalisation: see `TrainTransform`.
     """
 
     input_size: tuple[int, int]
+    canonical: float
     max_depth: float
+    normalisation: tuple[Rgb, Rgb] = IMAGENET
 
     def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample:
         """Sample of one frame; nothing is random.
@@ -152,12 +168,12 @@ class EvaluationTransform:
         is valid; scale () float32, metres per metre of canonical depth.
         """
         camera = frame.camera
-        ratio = (self.input_size[0] * self.input_size[1] / (camera.height * camera.width)) ** 0.5
-        shown = resize(frame, round(camera.width * ratio), round(camera.height * ratio))
-        scale = focal_length(shown.camera) / canonical_focal_length(self.input_size)
+        height, width = network_size(camera.height, camera.width, self.input_size)
+        shown = resize(frame, width, height)
+        scale = focal_length(shown.camera) / self.canonical
         depth = depth_tensor(frame)
         return {
-            "image": normalised(image_tensor(shown)),
+            "image": normalised(image_tensor(shown), self.normalisation),
             "depth": depth,
             "mask": valid(depth, self.max_depth),
             "scale": torch.tensor(scale, dtype=torch.float32),
@@ -174,9 +190,9 @@ def depth_tensor(frame: RgbdFrame) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(frame.depth))[None]
 
 
-def normalised(image: Tensor) -> Tensor:
-    """(3, H, W) float32, ImageNet's mean and deviation taken out, of (3, H, W) uint8."""
-    mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
+def normalised(image: Tensor, normalisation: tuple[Rgb, Rgb]) -> Tensor:
+    """(3, H, W) float32, mean and deviation taken out, of (3, H, W) uint8."""
+    mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in normalisation)
     return image.float().sub_(mean).div_(std)
 
 

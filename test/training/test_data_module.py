@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -35,13 +37,14 @@ def steps(samplers: list[EpochSampler], batch: int) -> list[set[Request]]:
     return [{request for part in parts for request in part} for parts in zip(*batches, strict=True)]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.sampled_from([(2, 2), (2, 8), (4, 8), (3, 6)]), st.integers(0, 3))
 def test_processes_together_take_the_steps_of_one(frames, world_and_batch, epoch):
     world_size, batch = world_and_batch
     samples = Samples(Planes(frames, SMALL), TRANSFORM, seed=1)
 
     def samplers(count: int) -> list[EpochSampler]:
-        made = [EpochSampler(samples, rank, count) for rank in range(count)]
+        made = [EpochSampler(samples, rank, count, batch // count) for rank in range(count)]
         for sampler in made:
             sampler.set_epoch(epoch)
         return made
@@ -52,7 +55,7 @@ def test_processes_together_take_the_steps_of_one(frames, world_and_batch, epoch
 
 
 def test_every_epoch_shuffles_all_frames_anew():
-    sampler = EpochSampler(Samples(Planes(30, SMALL), TRANSFORM, seed=1), 0, 1)
+    sampler = EpochSampler(Samples(Planes(30, SMALL), TRANSFORM, seed=1), 0, 1, batch_size=5)
     orders = []
     for epoch in (0, 1):
         sampler.set_epoch(epoch)
@@ -62,6 +65,7 @@ def test_every_epoch_shuffles_all_frames_anew():
     assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]) == list(range(30))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 5))
 def test_evaluation_takes_each_frame_once_and_fills_up_with_nothing(frames, world_size):
     samples = Samples(Planes(frames, SMALL), TRANSFORM, seed=1)
@@ -73,11 +77,14 @@ def test_evaluation_takes_each_frame_once_and_fills_up_with_nothing(frames, worl
 
 
 def test_workers_change_nothing():
+    cv2.setNumThreads(4)
+    cv2.blur(np.zeros((2000, 2000), np.uint8), (9, 9))  # threads that no forked worker has
     batches = []
     for workers in (0, 2):
         loader = data_of(workers=workers).train_dataloader()
         assert isinstance(loader.sampler, EpochSampler)
         loader.sampler.set_epoch(3)
+        loader.timeout = 60 if workers else 0  # seconds, then a RuntimeError
         batches.append(list(loader))
     assert len(batches[0]) == len(batches[1]) == 3
     for one, other in zip(*batches, strict=True):

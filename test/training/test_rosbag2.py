@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
@@ -172,6 +172,7 @@ def test_nearest_stamps_within_the_tolerance_are_paired():
     assert nearest_pairs(color, depth, 5) == [(70, 1), (71, 2), (73, 4)]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 500), unique=True).map(sorted), st.lists(st.integers(0, 500)).map(sorted))
 def test_pairing_agrees_with_trying_all(first, second):
     found = dict(nearest_pairs([(s, s) for s in first], [(s, s) for s in second], 9))

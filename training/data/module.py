@@ -46,7 +46,7 @@ class RgbdData(pl.LightningDataModule):
             raise ValueError(f"batch_size: found {self.batch_size}, expected a multiple of the {world_size} processes")
         samples = self._samples("train", self.transform)
         batch_size = self.batch_size // world_size
-        return self._loader(samples, EpochSampler(samples, rank, world_size), batch_size, drop_last=True)
+        return self._loader(samples, EpochSampler(samples, rank, world_size, batch_size), batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Single samples of `EvaluationTransform`, because sets differ in size."""
@@ -57,8 +57,9 @@ class RgbdData(pl.LightningDataModule):
         return self._evaluation("test")
 
     def _evaluation(self, use: str) -> DataLoader[Sample]:
-        samples = self._samples(use, EvaluationTransform(self.transform.input_size, self.transform.max_depth))
-        return self._loader(samples, EvaluationSampler(samples, *self._place()), batch_size=1, drop_last=False)
+        t = self.transform
+        samples = self._samples(use, EvaluationTransform(t.input_size, t.canonical, t.max_depth, t.normalisation))
+        return self._loader(samples, EvaluationSampler(samples, *self._place()), batch_size=1)
 
     def _samples(self, use: str, transform: Transform) -> Samples:
         sets = self.sets[use]
@@ -67,24 +68,19 @@ class RgbdData(pl.LightningDataModule):
         return Samples(ConcatDataset([SkipBadFrames(frames) for frames in sets]), transform, self.seed)
 
     def _loader(
-        self, samples: Samples, sampler: EpochSampler | EvaluationSampler, batch_size: int, drop_last: bool
+        self, samples: Samples, sampler: EpochSampler | EvaluationSampler, batch_size: int
     ) -> DataLoader[Sample]:
+        # A forked worker inherits OpenCV's number of threads but not the threads, and would wait for them for ever.
+        cv2.setNumThreads(1)
         return DataLoader(
             samples,
             batch_size,
             sampler=sampler,
             num_workers=self.workers,
-            worker_init_fn=_single_thread,
             persistent_workers=self.workers > 0,
             pin_memory=torch.cuda.is_available(),
-            drop_last=drop_last,
         )
 
     def _place(self) -> tuple[int, int]:
         """Rank and number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-
-
-def _single_thread(worker: int) -> None:
-    """Workers are the parallelism; a pool of threads in each would fight over the same cores."""
-    cv2.setNumThreads(1)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset, DistributedSampler
 
 from training.data.frame import RgbdFrame
@@ -51,18 +52,28 @@ class Samples(Dataset[Sample]):
 
 
 class EpochSampler(DistributedSampler):
-    """Training order: shuffled by seed and epoch, the same over all processes, each taking every world_size-th.
+    """Training order: shuffled by seed and epoch, dealt to the processes a batch at a time.
 
-    With a batch of B / world_size in each of world_size processes, each step sees the B samples that one process would
-    see. Lightning calls ``set_epoch``, also after resuming, and leaves a DistributedSampler as it is.
+    So processes with batches of B see, step by step, what one process sees that accumulates over as many batches of B.
+    The last, incomplete round is left out. Lightning calls ``set_epoch``, also after resuming, and leaves a
+    DistributedSampler as it is.
     """
 
-    def __init__(self, samples: Samples, rank: int, world_size: int) -> None:
-        super().__init__(samples, world_size, rank, shuffle=True, seed=samples.seed, drop_last=True)
+    def __init__(self, samples: Samples, rank: int, world_size: int, batch_size: int) -> None:
+        super().__init__(samples, world_size, rank, seed=samples.seed)
+        self.frames, self.batch_size = len(samples), batch_size
+        self.rounds = self.frames // (batch_size * world_size)
+
+    def __len__(self) -> int:
+        """Samples of this process in an epoch."""
+        return self.rounds * self.batch_size
 
     def __iter__(self) -> Iterator[Request]:
         """Requests of this process, in order."""
-        return (Request(self.epoch, frame) for frame in super().__iter__())
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = torch.randperm(self.frames, generator=generator)[: len(self) * self.num_replicas]
+        own = order.view(self.rounds, self.num_replicas, self.batch_size)[:, self.rank]
+        return (Request(self.epoch, frame) for frame in own.flatten().tolist())
 
 
 class EvaluationSampler(DistributedSampler):
