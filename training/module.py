@@ -1,6 +1,7 @@
 """DepthModule: the network, its loss, optimiser, schedule and metrics, for Lightning's Trainer."""
 
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -47,7 +48,7 @@ class DepthModule(pl.LightningModule):
         max_depth: float = 10.0,
         error: bool = False,
         encoder_weights: str | None = None,
-        start: Path | None = None,
+        start: str | None = None,
         freeze_norm: bool = False,
         max_lr: float = 1e-4,
         encoder_lr: float | None = None,
@@ -60,22 +61,39 @@ class DepthModule(pl.LightningModule):
         self.save_hyperparameters(ignore=["loss"])
         self.network = DepthNetwork(encoder, decoder, width, max_depth, error).to(memory_format=torch.channels_last)
         self.loss = loss
+        self.has_weights = False
         self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()
 
-    def setup(self, stage: str) -> None:
-        """Load the first weights, unless Lightning restores a training checkpoint.
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note that Lightning brings the weights of a training checkpoint."""
+        self.has_weights = True
+
+    def on_fit_start(self) -> None:
+        """Start from the sealed checkpoint named, or from ImageNet's weights."""
+        if not self.has_weights and not self.hparams.start:
+            load_pretrained(self.network.encoder, self.hparams.encoder, self.hparams.encoder_weights)
+            self.has_weights = True
+        self.require_weights()
+
+    def on_validation_start(self) -> None:
+        """See `require_weights`."""
+        self.require_weights()
+
+    def on_test_start(self) -> None:
+        """See `require_weights`."""
+        self.require_weights()
+
+    def require_weights(self) -> None:
+        """Load the sealed checkpoint named, unless a training checkpoint was restored.
 
         Raises:
-            ValueError: nothing to test: neither a training checkpoint nor a sealed one was named.
+            ValueError: neither was named, and figures of random weights would be worth nothing.
         """
-        if self.trainer.ckpt_path:
-            return
-        if self.hparams.start:
+        if not self.has_weights:
+            if not self.hparams.start:
+                raise ValueError("no weights to test; name them by --ckpt_path (training) or --model.start (sealed)")
             load_sealed(self.network, self.hparams.start)
-        elif stage == "fit":
-            load_pretrained(self.network.encoder, self.hparams.encoder, self.hparams.encoder_weights)
-        else:
-            raise ValueError(f"{stage}: no weights; name them by --ckpt_path (training) or --model.start (sealed)")
+            self.has_weights = True
 
     def on_train_epoch_start(self) -> None:
         """Hold batch normalisation still where asked to."""
@@ -131,10 +149,10 @@ class DepthModule(pl.LightningModule):
         self.evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
-        """Print the table and write ``test.json`` into the log folder."""
+        """Print the table and write ``test.json`` into the run's folder."""
         results, table = self.results(), self.depth_metrics.table()
         if self.trainer.is_global_zero:
-            write_report(Path(self.trainer.log_dir or self.trainer.default_root_dir), results, table)
+            write_report(Path(self.trainer.default_root_dir), results, table)
 
     def configure_optimizers(self) -> dict:
         """Adam (0.9, 0.999) under OneCycleLR, whose momentum cycling would override beta1."""
@@ -160,7 +178,7 @@ def at_size_of(truth: Tensor, values: Tensor) -> Tensor:
     return interpolate(values.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def load_sealed(network: DepthNetwork, path: Path) -> None:
+def load_sealed(network: DepthNetwork, path: str) -> None:
     """Load a sealed checkpoint's weights. Raises ValueError where they are another network's."""
     weights = {name: torch.from_numpy(value) for name, value in checkpoint.load(path).weights().items()}
     try:

@@ -94,7 +94,7 @@ class PredictionSheet(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:
         """Write the sheet."""
         sheet, self._rows = np.vstack(self._rows), []
-        folder = Path(trainer.log_dir or trainer.default_root_dir)
+        folder = Path(trainer.default_root_dir)
         write_png(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet)
         for logger in trainer.loggers:
             if hasattr(logger.experiment, "add_image"):

@@ -1,10 +1,10 @@
-"""Metrics by hand, and against scikit-free NumPy formulas."""
+"""Metrics by hand, and against NumPy formulas."""
 
 import numpy as np
 import pytest
 import torch
 
-from training.metrics import DepthMetrics, coverage, eigen_crop, intervals, sparsification, valid_pixels
+from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop, intervals, valid_pixels
 
 
 def batch(prediction, truth):
@@ -67,13 +67,33 @@ def test_intervals_hold_the_mean_and_shrink_with_more_images():
     assert widths[1] == pytest.approx(widths[0] / 4, rel=0.6)
 
 
+def error_metrics(residual, scale):
+    """Figures of one image whose predictions are off by exp(residual)."""
+    metrics = ErrorMetrics(every=1)
+    truth = torch.full_like(residual, 2.0)
+    metrics.update(residual.abs(), scale, truth * residual.exp(), truth, torch.ones_like(truth, dtype=torch.bool))
+    return metrics.compute()
+
+
 def test_coverage_of_true_laplace_noise_is_its_probability():
     generator = np.random.default_rng(0)
-    scale = generator.uniform(0.05, 0.3, 200_000)
-    residual = generator.laplace(0, scale)
-    assert coverage(residual, scale, 0.9) == pytest.approx(0.9, abs=0.003)
-    assert coverage(residual, scale / 2, 0.9) == pytest.approx(1 - 0.1**0.5, abs=0.005)
+    scale = generator.uniform(0.05, 0.3, (1, 1, 300, 400))
+    residual, scale = torch.from_numpy(generator.laplace(0, scale)), torch.from_numpy(scale)
+    found = error_metrics(residual, scale)
+    assert found["coverage90"] == pytest.approx(0.9, abs=0.004)
+    assert found["error_scale"] == pytest.approx(1, abs=0.02)
 
 
-def test_sparsification_drops_the_least_certain_first():
-    assert sparsification(np.array([1.0, 2, 3, 4]), np.array([0.1, 0.2, 0.3, 0.4]), [0, 0.5]) == [2.5, 1.5]
+def test_an_overconfident_network_covers_less_and_says_by_how_much():
+    """Half the true scale: 1 - exp(-ln(10) / 2) of the pixels are inside."""
+    residual = torch.from_numpy(np.random.default_rng(0).laplace(0, 0.2, (1, 1, 300, 400)))
+    found = error_metrics(residual, torch.full_like(residual, 0.1))
+    assert found["coverage90"] == pytest.approx(1 - 10**-0.5, abs=0.005)
+    assert found["error_scale"] == pytest.approx(2, rel=0.02)
+
+
+def test_dropping_the_least_confident_fifth():
+    """Relative errors 0.1 four times and 0.6 once, least certain there: 0.1 remains of a mean of 0.2."""
+    residual = torch.tensor([1.1, 1.1, 1.6, 1.1, 1.1]).log().view(1, 1, 1, 5)
+    scale = torch.tensor([0.1, 0.1, 0.5, 0.1, 0.1]).view(1, 1, 1, 5)
+    assert error_metrics(residual, scale)["AbsRel_kept80"] == pytest.approx(0.5)

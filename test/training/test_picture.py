@@ -1,0 +1,23 @@
+"""The picture of the augmentation, from a rendered room and from a folder of frames."""
+
+from pathlib import Path
+
+import cv2
+import pytest
+
+from training.data import picture
+
+
+def drawn(out: Path, *options: str) -> tuple[int, int]:
+    """Width and height of the picture, which must show something."""
+    picture.main([str(out), *options])
+    image = cv2.imread(str(out))
+    assert image.std(axis=(0, 1)).min() > 30
+    return image.shape[1], image.shape[0]
+
+
+def test_seven_panels_of_colour_over_depth(tmp_path, shared_data):
+    """Seven 4:3 panels a row in two rows, with the same layout whatever the frame."""
+    room = drawn(tmp_path / "new" / "room.png", "--frame", "7")
+    assert room[0] / room[1] == pytest.approx(7 * 4 / (2 * 3), rel=0.2)
+    assert drawn(tmp_path / "walk.png", "--folder", str(shared_data / "hololens_office"), "--frame", "50") == room

@@ -1,0 +1,76 @@
+"""Seal: calibrate the error head, measure, and write a training checkpoint as the file that a robot runs."""
+
+import argparse
+import math
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from mono_depth_ros.checkpoint import CheckpointInfo
+from mono_depth_ros.export import seal
+from training.lightning_cli import DepthCLI, assemble
+from training.module import DepthModule
+
+
+def main(arguments: list[str]) -> None:
+    """Seal what a training run left."""
+    parser = argparse.ArgumentParser(prog="python -m training seal", description=__doc__)
+    parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="its checkpoint, such as checkpoints/best.ckpt")
+    parser.add_argument("--output", type=Path, required=True, help="NAME.safetensors; NAME.onnx is written beside it")
+    parser.add_argument("--licence", required=True, help="of the weights, which the data's licences bind")
+    options, overrides = parser.parse_known_args(arguments)
+    cli = assemble([f"--config={options.config}", *overrides])
+    state = torch.load(options.ckpt_path, map_location="cpu", weights_only=True)["state_dict"]
+    cli.model.load_state_dict(state)
+    if cli.model.network.error_head:
+        calibrate(cli.model.network.error_head, measure(cli, "val")["error_scale"])
+    info = describe(cli, measure(cli, "test"), options.licence)
+    sealed = seal(cli.model.network.eval(), info, options.output)
+    for name, value in info.metrics.items():
+        print(f"{name:14s} {value:.4f}")
+    print(f"sealed {sealed.path}, SHA-256 {sealed.sha256}")
+
+
+@torch.inference_mode()
+def measure(cli: DepthCLI, use: str) -> dict[str, float]:
+    """Figures of the model on the ``val`` or ``test`` frames."""
+    model: DepthModule = cli.model.eval()
+    data: pl.LightningDataModule = cli.datamodule
+    loader = data.val_dataloader() if use == "val" else data.test_dataloader()
+    model.depth_metrics.reset()
+    model.error_metrics.reset()
+    for batch in loader:
+        model.evaluate(batch)
+    return model.results()
+
+
+@torch.no_grad()
+def calibrate(error_head: nn.Sequential, error_scale: float) -> None:
+    """Multiply every predicted error by ``error_scale``: the head predicts its logarithm, so its bias grows by ln."""
+    error_head[-1].bias += math.log(error_scale)
+
+
+def describe(cli: DepthCLI, metrics: dict[str, float], licence: str) -> CheckpointInfo:
+    """Everything that must travel with the weights."""
+    h, transform = cli.model.hparams, cli.datamodule.transform
+    mean, std = (tuple(255 * value for value in values) for values in transform.normalisation)
+    return CheckpointInfo(
+        architecture={
+            "encoder": h.encoder,
+            "decoder": h.decoder,
+            "width": h.width,
+            "max_depth": h.max_depth,
+            "error": h.error,
+        },
+        input_size=transform.input_size,
+        focal_length=transform.canonical,
+        max_depth=h.max_depth,
+        mean=mean,
+        std=std,
+        metrics=metrics,
+        data=tuple(str(frames) for frames in cli.datamodule.sets["train"]),
+        licence=licence,
+    )
