@@ -12,7 +12,7 @@ def drawn(out: Path, *options: str) -> tuple[int, int]:
     """Width and height of the picture, which must show something."""
     picture.main([str(out), *options])
     image = cv2.imread(str(out))
-    assert image.std(axis=(0, 1)).min() > 30
+    assert image is not None and image.std(axis=(0, 1)).min() > 30
     return image.shape[1], image.shape[0]
 
 
