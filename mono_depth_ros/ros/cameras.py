@@ -90,15 +90,14 @@ class Cameras:
             self._problems.warn(AREA, "doubtful", f"{self._topic}: {view.problem}")
         return view
 
-    def description(self) -> dict[str, str]:
+    def description(self) -> str:
         """The camera in use, for the diagnostics."""
         view = self._resolved[1] if self._resolved else View(None)
         if view.camera is None:
-            return {"topic": self._topic, "camera": "none in use"}
+            return "none in use"
         c = view.camera
         kind = "rectified here" if view.rectifier else "without distortion"
-        text = f"{c.width}x{c.height}, fx {c.fx:.1f}, fy {c.fy:.1f}, cx {c.cx:.1f}, cy {c.cy:.1f}, {kind}"
-        return {"topic": self._topic, "camera": text}
+        return f"{c.width}x{c.height}, fx {c.fx:.1f}, fy {c.fy:.1f}, cx {c.cx:.1f}, cy {c.cy:.1f}, {kind}"
 
     def _info_of(self, stamp: Stamp) -> CameraInfo | None:
         with self._came:

@@ -1,6 +1,6 @@
 """The node's /diagnostics: one status for each thing that can go wrong, with its figures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,8 @@ class Situation:
     state: str
     input: Input | None = None
     engine: Mapping[str, str] = field(default_factory=dict)
-    camera: Mapping[str, str] = field(default_factory=dict)
+    camera_info: Mapping[str, str] = field(default_factory=dict)
+    subscribed: Collection[str] = ()  # outputs that somebody subscribes to
 
 
 class Reporter:
@@ -58,16 +59,17 @@ class Reporter:
         stages: dict[str, str] = {}
         for stage, both in figures.items():
             stages |= _milliseconds(stage, both)
+        subscribed = ", ".join(sorted(situation.subscribed)) or "none"
         state, source = situation.state, situation.input
         publishers = {"topic": source.topic, "publishers": source.matched()} if source else {}
         hardware = source.topic if source else ""
         values: dict[str, tuple[str, Mapping[str, Any]]] = {
             "node": (state, {"state": state}),
             "image": (f"{rates['rate in (Hz)']} Hz in, {rates['rate out (Hz)']} Hz out", publishers | rates | counts),
-            "camera_info": (situation.camera.get("camera", "none in use"), situation.camera),
+            "camera_info": (situation.camera_info.get("camera", "not subscribed"), situation.camera_info),
             "engine": (" ".join(situation.engine.values()), {**situation.engine, **stages}),
             "latency": ("within the thresholds", _milliseconds(AGE, age) if age else {}),
-            "outputs": ("all that is subscribed to", {VALID: f"{valid[0]:.3f}"} if valid else {}),
+            "outputs": (subscribed, {"subscribed": subscribed} | ({VALID: f"{valid[0]:.3f}"} if valid else {})),
         }
         return [self._status(area, hardware, summary, facts) for area, (summary, facts) in values.items()]
 

@@ -19,9 +19,9 @@ _LONGEST_END = 4.0  # seconds
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM: 0, or 1 where arguments or parameters make no node.
 
-    A launch delivers Ctrl-C twice, and a signal may come at any moment. So both are blocked from here on, in all threads
-    to come, and one that comes waits until it is asked for. A handler would be interrupted by the next signal, and
-    one that sets a threading.Event then waits for its lock for ever.
+    A launch delivers Ctrl-C twice, and a signal may come at any moment. So both are blocked from here on, in all
+    threads to come, and one that comes waits until it is asked for. A handler would be interrupted by the next signal,
+    and one that sets a threading.Event then waits for its lock for ever.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     return _run(list(sys.argv if args is None else args))

@@ -148,7 +148,8 @@ class DepthNode(LifecycleNode):
             state=self._state_machine.current_state[1],
             input=self._stream.input if self._stream else None,
             engine=self._engine.description() if self._engine else {},
-            camera=self._stream.cameras.description() if self._stream else {},
+            camera_info=self._stream.camera_info() if self._stream else {},
+            subscribed=self._outputs.wanted() if self._outputs else (),
         )
         now = self.get_clock().now()
         report = DiagnosticArray(status=self._reporter.report(now.nanoseconds, situation, self._settings))

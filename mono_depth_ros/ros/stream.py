@@ -40,13 +40,13 @@ class Stream:
         def now() -> int:
             return node.get_clock().now().nanoseconds
 
-        self.cameras = Cameras(info_topic, topic, problems)
-        pipeline = Pipeline(topic, settings, now, self.cameras, engine, outputs, statistics, problems)
+        self._cameras = Cameras(info_topic, topic, problems)
+        pipeline = Pipeline(topic, settings, now, self._cameras, engine, outputs, statistics, problems)
         self._worker = NewestFrameWorker(pipeline.process)
         self._subscriptions: list[Subscription] = []
         try:
             # camera_info first: of two messages that are ready, the executor takes the earlier subscription's.
-            self._subscribe(CameraInfo, info_topic, self.cameras.receive, CAMERA_INFO_INPUT)
+            self._infos = self._subscribe(CameraInfo, info_topic, self._cameras.receive, CAMERA_INFO_INPUT)
             kind = CompressedImage if settings().compressed else Image
             intake = Intake(topic, self._worker, lambda: images.get_publisher_count(), statistics, problems)
             images = self._subscribe(kind, topic, intake.receive, IMAGE_INPUT)
@@ -59,6 +59,11 @@ class Stream:
             present=lambda: node.count_publishers(topic),
             busy_seconds=self._worker.busy_seconds,
         )
+
+    def camera_info(self) -> dict[str, str]:
+        """Facts of the camera_info topic, for the diagnostics."""
+        topic, publishers = self._infos.topic_name, self._infos.get_publisher_count()
+        return {"topic": topic, "publishers": str(publishers), "camera": self._cameras.description()}
 
     def close(self) -> None:
         """Stop taking images, then stop processing."""
