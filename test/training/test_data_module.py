@@ -78,7 +78,7 @@ def test_evaluation_takes_each_frame_once_and_fills_up_with_nothing(frames, worl
 
 def test_workers_change_nothing():
     cv2.setNumThreads(4)
-    cv2.blur(np.zeros((2000, 2000), np.uint8), (9, 9))  # threads that no forked worker has
+    cv2.blur(np.zeros((2000, 2000), np.uint8), (9, 9))  # starts threads, which no forked worker inherits
     batches = []
     for workers in (0, 2):
         loader = data_of(workers=workers).train_dataloader()

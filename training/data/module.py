@@ -70,7 +70,8 @@ class RgbdData(pl.LightningDataModule):
     def _loader(
         self, samples: Samples, sampler: EpochSampler | EvaluationSampler, batch_size: int
     ) -> DataLoader[Sample]:
-        # A forked worker inherits OpenCV's number of threads but not the threads, and would wait for them for ever.
+        # The workers are the parallelism. Set here, not in them: to change the number, a forked worker would wait for
+        # threads of OpenCV that it did not inherit.
         cv2.setNumThreads(1)
         return DataLoader(
             samples,
