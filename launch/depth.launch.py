@@ -65,4 +65,4 @@ def nodes(context: LaunchContext) -> list[Action]:
         arguments=["-d", str(environment.share_file("config/depth.rviz")), "-f", value["fixed_frame"]],
         remappings=[("/image", str(prefix / value["image"])), *shown],
     )
-    return [depth, rviz]
+    return [rviz, depth]  # where rviz2 is missing, launch stops before depth_node and leaves no process behind
