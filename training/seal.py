@@ -6,10 +6,10 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from torch import nn
 
 from mono_depth_ros.checkpoint import CheckpointInfo
 from mono_depth_ros.export import seal
+from mono_depth_ros.network.model import ErrorHead
 from training.lightning_cli import DepthCLI, assemble
 from training.module import DepthModule
 
@@ -48,9 +48,9 @@ def measure(cli: DepthCLI, use: str) -> dict[str, float]:
 
 
 @torch.no_grad()
-def calibrate(error_head: nn.Sequential, error_scale: float) -> None:
+def calibrate(error_head: ErrorHead, error_scale: float) -> None:
     """Multiply every predicted error by ``error_scale``: the head predicts its logarithm, so its bias grows by ln."""
-    error_head[-1].bias += math.log(error_scale)
+    error_head.convs[-1].bias += math.log(error_scale)
 
 
 def describe(cli: DepthCLI, metrics: dict[str, float], licence: str) -> CheckpointInfo:

@@ -10,9 +10,9 @@ def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(True))
 
 
-def upsample(x: Tensor) -> Tensor:
-    """Bilinear interpolation to twice the size."""
-    return interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+def upsample(x: Tensor, factor: int = 2) -> Tensor:
+    """Bilinear interpolation to ``factor`` times the size."""
+    return interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 class SFF(nn.Module):
@@ -65,14 +65,14 @@ class Decoder(nn.Module):
             nn.Identity() if a == b else nn.Conv2d(a, b, 1) for a, b in zip(skips, rungs, strict=True)
         )
         self.fuse = nn.ModuleList(self.merge(c) for c in rungs)
-        self.channels = rungs[-1]
+        self.channels = rungs
 
-    def forward(self, features: list[Tensor]) -> Tensor:
-        """Map (N, ``channels``, H/2, W/2) from the encoder's five."""
-        x = features[-1]
+    def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Maps (N, ``channels[i]``, H/s, W/s) at strides s = 16, 8, 4 and 2 from the encoder's five."""
+        rungs = [features[-1]]
         for skip, reduce, lateral, fuse in zip(features[-2::-1], self.reduce, self.lateral, self.fuse, strict=True):
-            x = fuse(lateral(skip), upsample(reduce(x)))
-        return x
+            rungs.append(fuse(lateral(skip), upsample(reduce(rungs[-1]))))
+        return rungs[1:]
 
 
 class SUNetDecoder(Decoder):
