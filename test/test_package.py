@@ -131,7 +131,7 @@ def test_colcon_build_installs_what_ros2_run_and_launch_look_for(workspace: Path
 
 def test_colcon_test_runs_the_tests(workspace: Path):
     colcon("build", cwd=workspace)
-    colcon("test", "--pytest-args", "test/test_camera.py", "-q", cwd=workspace)
+    colcon("test", "--pytest-args", "test/test_scan.py", "-q", cwd=workspace)
     summary = colcon("test-result", "--verbose", cwd=workspace)
     assert "0 errors, 0 failures" in summary
     assert not summary.startswith("Summary: 0 tests")
