@@ -1,11 +1,21 @@
 """Fixtures shared by all tests."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# What `colcon test` leaves out on a robot, or pytest where there is no ROS: the files, and the module that they need.
+NEEDS = {"ros": "rclpy", "training": "lightning", "test_network.py": "torch", "test_backends.py": "onnxruntime"}
+collect_ignore = [name for name, module in NEEDS.items() if find_spec(module) is None]
+
+
+def pytest_report_header() -> list[str]:
+    """Say what is left out, in the first lines of a run."""
+    return [f"left out: test/{name}, which needs {NEEDS[name]}" for name in collect_ignore]
 
 
 @pytest.fixture(scope="session")
