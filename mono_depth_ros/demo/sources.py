@@ -4,7 +4,6 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -79,13 +78,15 @@ def parse_source(text: str) -> Source:
 
 
 class VirtualSource:
-    """Rooms that the project renders, with exact depth."""
+    """Rooms that the project renders, with exact depth; to build them takes some seconds."""
 
     remark, rate, is_live = "", RATE, False
 
     def __init__(self, camera: CameraModel | None = None) -> None:
         self.camera = camera or CameraModel(640, 480, 525.0, 525.0, 319.5, 239.5)
         self._renderer = Renderer(self.camera.rays())
+        rooms = [Room(_FIRST_ROOM + number) for number in range(_ROOMS)]
+        self._rooms = [(room, Flight(room, seed=number)) for number, room in enumerate(rooms)]
 
     def frames(self) -> Iterator[Frame]:
         """Fly through the rooms for ever."""
@@ -97,16 +98,9 @@ class VirtualSource:
         """Exact depth of every pixel."""
         return self._renderer.depth(*self._place(index))
 
-    @staticmethod
-    def _place(index: int) -> tuple[Room, Pose]:
-        room, flight = _room_and_flight(_FIRST_ROOM + index // _FRAMES_IN_ROOM % _ROOMS)
+    def _place(self, index: int) -> tuple[Room, Pose]:
+        room, flight = self._rooms[index // _FRAMES_IN_ROOM % _ROOMS]
         return room, flight.pose(index / RATE)
-
-
-@lru_cache(maxsize=_ROOMS)
-def _room_and_flight(seed: int) -> tuple[Room, Flight]:
-    room = Room(seed)
-    return room, Flight(room, seed)
 
 
 class VideoSource:
@@ -178,12 +172,14 @@ class FolderSource:
             yield Frame(rgb, self._stamps.get(path.stem))
 
     def truth(self, index: int) -> NDArray[np.float32] | None:
-        """The depth image of the same name, if there is one."""
-        path = self._depth / f"{self._images[index].stem}.png"
-        if not path.is_file():
+        """The depth image of the same name, unknown everywhere where there is none; None without depth/."""
+        if not self._depth.is_dir():
             return None
-        depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        path = self._depth / f"{self._images[index].stem}.png"
         expected = (self.camera.height, self.camera.width)
+        if not path.is_file():
+            return np.zeros(expected, np.float32)
+        depth = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         if depth is None or depth.dtype != np.uint16 or depth.shape != expected:
             found = "no picture" if depth is None else f"{depth.dtype} {depth.shape}"
             raise SourceError(f"{path}: found {found}, expected uint16 {expected}, millimetres")

@@ -1,0 +1,83 @@
+"""Pictures to look at: image, depth, truth and error side by side, as a sheet (PNG) and a video (MP4)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mono_depth_ros.preview import DepthPreview
+
+Picture = NDArray[np.uint8]
+
+_LARGEST_ERROR = 0.5  # share of the truth at which the colours of the error end
+_HEIGHT = 360  # pixels, of each row
+_CAPTION = 24
+
+
+class Panels:
+    """Makes a row of captioned pictures out of one frame; depth is coloured from 0 to `farthest` metres."""
+
+    def __init__(self, farthest: float) -> None:
+        self._preview = DepthPreview(0.0, farthest)
+
+    def row(self, caption: str, rgb: Picture, depth: NDArray[np.float32], truth: NDArray[np.float32] | None) -> Picture:
+        """RGB (384, width, 3); truth (H, W) in metres, 0 where unknown, or None. All rows of a source are as wide."""
+        cells = [_captioned(caption, rgb), _captioned("depth", self._preview.render(depth))]
+        if truth is not None:
+            known = np.where(truth > 0, truth, np.float32(np.nan))
+            cells.append(_captioned("truth", self._preview.render(known)))
+            text = f"|depth - truth| / truth: black 0, yellow {_LARGEST_ERROR:.0%} and more"
+            cells.append(_captioned(text, colored_error(depth, truth)))
+        return np.hstack(cells)
+
+
+def colored_error(depth: NDArray[np.float32], truth: NDArray[np.float32]) -> Picture:
+    """|depth - truth| / truth as RGB (H, W, 3), from black (none) to yellow (50 % and more); grey where unknown."""
+    known = (truth > 0) & np.isfinite(depth)
+    share = np.abs(depth - truth, where=known, out=np.zeros_like(depth)) / np.where(known, truth, np.float32(1))
+    scaled = (np.clip(share / _LARGEST_ERROR, 0, 1) * 255).astype(np.uint8)
+    colored = np.asarray(cv2.cvtColor(cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
+    colored[~known] = 90
+    return colored
+
+
+def write_sheet(path: Path, rows: Sequence[Picture]) -> None:
+    """Rows below each other as a PNG. Raises OSError."""
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    assert encoded
+    path.write_bytes(data.tobytes())
+
+
+class Video:
+    """An MP4 (MPEG-4 part 2, which OpenCV encodes without further libraries) of pictures of one size."""
+
+    def __init__(self, path: Path, rate: float) -> None:
+        self._path, self._rate = path, rate
+        self._writer: cv2.VideoWriter | None = None
+
+    def add(self, picture: Picture) -> None:
+        """Append a frame, RGB. Raises OSError."""
+        height, width = (side - side % 2 for side in picture.shape[:2])
+        if self._writer is None:
+            self._writer = cv2.VideoWriter(
+                str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, (width, height)
+            )
+            if not self._writer.isOpened():
+                raise OSError(f"{self._path}: cannot be written as MP4")
+        self._writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer:
+            self._writer.release()
+
+
+def _captioned(text: str, picture: Picture) -> Picture:
+    """The picture at the rows' height, under a line of text."""
+    width = round(picture.shape[1] * _HEIGHT / picture.shape[0])
+    canvas = np.zeros((_HEIGHT + _CAPTION, width, 3), np.uint8)
+    canvas[_CAPTION:] = cv2.resize(picture, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
+    cv2.putText(canvas, text, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)
+    return canvas
