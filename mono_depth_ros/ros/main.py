@@ -35,6 +35,7 @@ def _run(args: list[str]) -> int:
 
     from mono_depth_ros.ros import environment
     from mono_depth_ros.ros.node import DepthNode
+    from mono_depth_ros.ros.parameters import given_names
 
     warning = environment.configure(os.environ)
     if signal.sigpending().intersection(_SIGNALS):
@@ -48,6 +49,11 @@ def _run(args: list[str]) -> int:
         return 1
     if warning:
         node.problems.stand("node", "transport", warning)
+    if "--params-file" in args and not given_names(node):
+        text = (
+            f"--params-file: found nothing for {node.get_fully_qualified_name()}, expected its name (or /**) as a key"
+        )
+        node.problems.stand("node", "parameter file", text)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     executor.create_task(node.bring_up)
@@ -77,4 +83,3 @@ def _spin(executor: "Executor", stop: threading.Event, log: Callable[[str], Any]
         except Exception:
             if not stop.is_set():
                 log(traceback.format_exc())
-

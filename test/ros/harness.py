@@ -45,10 +45,12 @@ def wait_until(condition, what, timeout=TIMEOUT):
 
 
 class DepthNode:
-    """`with DepthNode(max_depth=5.0) as node`: the process, killed at the end; its log is kept in `log()`."""
+    """`with DepthNode(max_depth=5.0) as node`: the process, killed at the end. `fault` is Python to run before."""
 
-    def __init__(self, *ros_arguments: str, **parameters):
-        self.command = [sys.executable, "-m", "mono_depth_ros.ros", "--ros-args", *ros_arguments]
+    def __init__(self, *ros_arguments: str, fault: str = "", **parameters):
+        program = f"{fault}\nimport sys\nfrom mono_depth_ros.ros.main import main\nsys.exit(main())"
+        start = ["-c", program] if fault else ["-m", "mono_depth_ros.ros"]
+        self.command = [sys.executable, *start, "--ros-args", *ros_arguments]
         for name, value in parameters.items():
             self.command += ["-p", f"{name}:={json.dumps(value)}"]
         self._log = tempfile.TemporaryFile()

@@ -1,0 +1,110 @@
+"""What /diagnostics makes of counts, ages and gaps; times are given by hand."""
+
+import pytest
+
+from mono_depth_ros.ros import statistics
+from mono_depth_ros.ros.diagnostics import Input, Reporter, Situation
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.statistics import Statistics
+from test.ros.harness import ERROR, OK, WARN
+
+SECOND = 1_000_000_000
+
+
+class Watched:
+    """A reporter with a stream whose publishers, work and clock are set by hand."""
+
+    def __init__(self):
+        self.statistics, self.problems = Statistics(), Problems(print, print)
+        self.reporter = Reporter("/depth_node", self.statistics, self.problems)
+        self.matched, self.present, self.busy = 1, 1, 0.0
+        self.settings = Settings(age_warning=0.3, age_error=1.0, image_timeout=2.0)
+        source = Input("/image", lambda: self.matched, lambda: self.present, lambda: self.busy)
+        self.situation = Situation("active", source, {"backend": "openvino", "device": "cpu"}, subscribed=["depth"])
+
+    def report(self, seconds):
+        """Statuses by area at a time of the node's clock."""
+        statuses = self.reporter.report(int(seconds * SECOND), self.situation, self.settings)
+        return {status.name.removeprefix("/depth_node: "): status for status in statuses}
+
+    def values(self, seconds, area):
+        return {value.key: value.value for value in self.report(seconds)[area].values}
+
+
+def test_all_is_well_while_frames_come_and_go_in_time():
+    watched = Watched()
+    watched.report(100)
+    watched.statistics.count(statistics.RECEIVED, number=30)
+    watched.statistics.count(statistics.PUBLISHED, number=20)
+    watched.statistics.count(statistics.DROPPED, "a newer one came", number=10)
+    watched.statistics.sample(statistics.AGE, 0.1)
+    watched.statistics.sample("decode", 0.002)
+    statuses = watched.report(102)
+    assert {status.level for status in statuses.values()} == {OK}
+    assert {status.hardware_id for status in statuses.values()} == {"/image"}
+    image = {value.key: value.value for value in statuses["image"].values}
+    assert image["rate in (Hz)"] == "15.0"
+    assert image["rate out (Hz)"] == "10.0"
+    assert image["dropped: a newer one came"] == "10"
+    assert watched.values(102, "engine")["decode p95 (ms)"] == "2.0"
+    assert watched.values(102, "latency") == {"age at publish p50 (ms)": "100.0", "age at publish p95 (ms)": "100.0"}
+    assert watched.values(102, "outputs")["subscribed"] == "depth"
+
+
+@pytest.mark.parametrize(("age", "level"), [(0.29, OK), (0.31, WARN), (0.99, WARN), (1.01, ERROR), (-0.5, WARN)])
+def test_the_level_of_latency_follows_its_thresholds(age, level):
+    watched = Watched()
+    watched.statistics.sample(statistics.AGE, age)
+    status = watched.report(100)["latency"]
+    assert status.level == level
+    if age < 0:
+        assert "0.500 s ahead of the node's clock" in status.message
+
+
+@pytest.mark.parametrize(
+    ("matched", "present", "reason"),
+    [(1, 1, "sends nothing"), (0, 1, "incompatible QoS"), (0, 0, "nobody publishes it")],
+)
+def test_silence_is_an_error_after_its_timeout_and_says_why(matched, present, reason):
+    watched = Watched()
+    watched.matched, watched.present = matched, present
+    assert watched.report(100)["image"].level == OK
+    assert watched.report(102)["image"].level == OK
+    status = watched.report(102.5)["image"]
+    assert status.level == ERROR
+    assert "/image: no image for 2 s, expected one within 2.0 s" in status.message
+    assert reason in status.message
+
+
+def test_silence_ends_with_an_image():
+    watched = Watched()
+    watched.report(100)
+    watched.statistics.count(statistics.RECEIVED)
+    watched.report(102.5)
+    assert watched.report(104)["image"].level == OK
+
+
+def test_a_clock_that_stands_or_runs_backwards_is_no_silence_and_gives_no_rates():
+    watched = Watched()
+    for seconds in (100, 100, 100, 3, 4):
+        watched.statistics.count(statistics.RECEIVED)
+        status = watched.report(seconds)["image"]
+        assert status.level == OK
+        assert "-" not in {v.key: v.value for v in status.values}["rate in (Hz)"]
+
+
+def test_an_engine_that_hangs_is_an_error():
+    watched = Watched()
+    watched.busy = 6.0
+    status = watched.report(100)["engine"]
+    assert status.level == ERROR
+    assert "one frame has been in work for 6 s" in status.message
+
+
+def test_an_inactive_node_does_not_miss_images():
+    watched = Watched()
+    watched.report(100)
+    watched.situation = Situation("inactive")
+    assert watched.report(200)["image"].level == OK
+    assert watched.values(200, "node") == {"state": "inactive"}

@@ -1,0 +1,73 @@
+"""Ctrl-C and SIGTERM end depth_node with exit code 0 at any moment, also when they come twice."""
+
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from sensor_msgs.msg import Image
+
+from test.ros.harness import ERROR, DepthNode, accepted, make_image, make_info, wait_until
+
+
+def blocks_signals(process) -> bool:
+    """Whether the process has come as far as its own first line (before it, Python and the shell are in charge)."""
+    assert process.poll() is None
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return bool(int(status.split("SigBlk:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_it_ends_cleanly_at_any_moment_of_its_start(seed):
+    choose = random.Random(seed)
+    with DepthNode() as node:
+        wait_until(lambda: blocks_signals(node.process), "the node's own first line")
+        time.sleep(choose.choice([0, choose.uniform(0, 0.6), choose.uniform(0, 3)]))
+        for _ in range(choose.choice([1, 2, 3])):
+            node.process.send_signal(choose.choice([signal.SIGINT, signal.SIGTERM]))
+            time.sleep(choose.choice([0, 0, 0.01, 0.1]))
+            if node.process.poll() is not None:
+                break
+        assert node.process.wait(15) == 0, node.log()
+        assert "Traceback" not in node.log()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_cleanly_while_frames_are_processed(peer, number):
+    with DepthNode() as node:
+        node.expect_active()
+        for _ in range(20):
+            peer.send(make_image(peer.stamp()), make_info())
+            time.sleep(0.01)
+        node.process.send_signal(number)
+        assert node.end(number) == 0, node.log()
+        assert "Traceback" not in node.log()
+
+
+@pytest.mark.parametrize("stage", ["__init__", "predict"])
+def test_an_engine_that_hangs_cannot_keep_it_alive(peer, stage):
+    hang = f"import time\nfrom mono_depth_ros.ros.engine import Engine\nEngine.{stage} = lambda *_: time.sleep(1e6)"
+    with DepthNode(fault=hang, camera_info_timeout=0.0) as node:
+        if stage == "predict":
+            node.expect_active()
+            peer.watch(Image, "depth")
+            peer.connect()
+            peer.send(make_image(peer.stamp()))
+            peer.expect_status("engine", ERROR, "one frame has been in work for", "the engine hangs")
+        else:
+            wait_until(lambda: peer.node.count_publishers("/diagnostics"), "the node")
+            time.sleep(0.5)
+        assert node.end() == 0, node.log()
+
+
+def test_an_error_in_a_callback_does_not_end_it(peer):
+    fault = "from mono_depth_ros.ros.cameras import Cameras\nCameras.receive = lambda *_: 1 / 0"
+    with DepthNode(fault=fault, camera_info_timeout=0.0) as node:
+        node.expect_active()
+        peer.depths = peer.watch(Image, "depth")
+        peer.connect()
+        accepted(peer, make_image(peer.stamp()), make_info())
+        node.expect_log("ZeroDivisionError")
+        accepted(peer, make_image(peer.stamp()), make_info())
+        assert node.end() == 0

@@ -1,0 +1,231 @@
+"""One frame's way: gates, faults of the engine, and messages of any content. The engine here is a formula."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sensor_msgs.msg import CameraInfo, Image
+
+from mono_depth_ros.backends import BackendError
+from mono_depth_ros.estimator import Prediction
+from mono_depth_ros.ros import outputs as topics
+from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.pipeline import Pipeline
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.raw import ENCODINGS
+from mono_depth_ros.ros.statistics import Statistics
+from test.ros.harness import depth_of, header_of, make_image, make_info
+
+ALL = frozenset(
+    (topics.DEPTH, topics.CAMERA_INFO, topics.POINTS, topics.CLEARING_POINTS)
+    + (topics.COLOR, topics.CONFIDENCE, topics.SCAN)
+)
+LIMIT = 8.0  # metres at which the formula "saturates"
+
+
+class Bench:
+    """A pipeline with everything around it within reach: `error` makes the engine throw."""
+
+    def __init__(self, wanted=ALL, topic="/image", **values):
+        self.settings = Settings(camera_info_timeout=0.0, **values)
+        self.statistics = Statistics()
+        self.lines: list[str] = []
+        self.problems = Problems(self.lines.append, self.lines.append, period=0)
+        self.cameras = Cameras("/camera_info", topic, self.problems)
+        self.published: list[dict] = []
+        self.error: Exception | None = None
+        self.confidence = True
+        outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.published.append)
+        self.pipeline = Pipeline(
+            topic, lambda: self.settings, lambda: 10**9, self.cameras, self, outputs, self.statistics, self.problems
+        )
+
+    def predict(self, rgb, camera, confidence):
+        """Depth from 0.05 m in the first column to 10 m in the last; confidence from 0 in the first row to 1."""
+        if self.error:
+            raise self.error
+        height, width = rgb.shape[:2]
+        depth = np.tile(np.linspace(0.05, 10, width, dtype=np.float32), (height, 1))
+        sure = np.tile(np.linspace(0, 1, height, dtype=np.float32)[:, None], (1, width))
+        return Prediction(depth, sure if self.confidence and confidence else None)
+
+    def farthest(self, shape, camera):
+        return LIMIT
+
+    def timings(self):
+        return {}
+
+    def process(self, image, info=None):
+        if info:
+            info.header = image.header
+            self.cameras.receive(info)
+        self.pipeline.process(image)
+
+    def last(self, topic):
+        return self.published[-1][topic]
+
+
+def test_depth_is_infinite_outside_the_parameters_and_the_networks_own_range():
+    bench = Bench(min_depth=0.5, max_depth=9.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    depth = depth_of(bench.last(topics.DEPTH))[0]
+    true = np.linspace(0.05, 10, 320, dtype=np.float32)
+    assert np.array_equal(depth == -np.inf, true < 0.5)
+    assert np.array_equal(depth == np.inf, true > LIMIT)
+    assert np.array_equal(depth[np.isfinite(depth)], true[(true >= 0.5) & (true <= LIMIT)])
+
+
+def test_points_under_the_minimum_of_confidence_are_nan_in_depth_and_cloud():
+    bench = Bench(min_confidence=0.5, max_slant=90.0, points_confidence=True)
+    bench.process(make_image(Time(sec=1)), make_info())
+    unsure = np.linspace(0, 1, 240, dtype=np.float32) < 0.5
+    assert np.array_equal(np.isnan(depth_of(bench.last(topics.DEPTH))).all(axis=1), unsure)
+    cloud = bench.last(topics.POINTS)
+    assert [field.name for field in cloud.fields] == ["x", "y", "z", "rgb", "confidence"]
+    points = np.frombuffer(cloud.data, np.float32).reshape(240, 320, 5)
+    assert np.array_equal(np.isnan(points[..., 2]).all(axis=1), unsure)
+    seen = np.isfinite(points[..., 2])
+    assert points[seen, 4].min() >= 0.5
+
+
+def test_a_gate_that_cannot_be_applied_lets_nothing_through():
+    bench = Bench(min_confidence=0.5)
+    bench.confidence = False
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert not bench.published
+    assert "this checkpoint predicts no confidence" in bench.lines[-1]
+
+
+def test_without_confidence_only_its_own_output_is_missing():
+    bench = Bench(points_confidence=True)
+    bench.confidence = False
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert set(bench.published[0]) == ALL - {topics.CONFIDENCE}
+    assert [field.name for field in bench.last(topics.POINTS).fields] == ["x", "y", "z", "rgb"]
+
+
+def test_where_the_lens_saw_nothing_there_is_no_depth_and_no_confidence():
+    bench = Bench()
+    bench.process(make_image(Time(sec=1)), make_info(focal=150.0, d=(0.3, 0.0, 0.0, 0.0, 0.0)))
+    blind = np.isnan(depth_of(bench.last(topics.DEPTH)))
+    assert 0 < blind.mean() < 0.5
+    assert blind[0, 0] and not blind[120, 160]
+    confidence = np.frombuffer(bench.last(topics.CONFIDENCE).data, np.float32).reshape(240, 320)
+    assert not confidence[blind].any()
+
+
+@pytest.mark.parametrize(
+    ("topic", "image_is", "rectified_here"),
+    [
+        ("/camera/image_raw", "auto", True),
+        ("/camera/image_rect", "auto", False),
+        ("/camera/image_rect_color/compressed", "auto", False),
+        ("/rect/direct_image", "auto", True),
+        ("/camera/image_raw", "rectified", False),
+        ("/camera/image_rect", "raw", True),
+    ],
+)
+def test_only_a_raw_image_of_a_distorted_camera_is_rectified(topic, image_is, rectified_here):
+    bench = Bench(topic=topic, image_is=image_is)
+    info = make_info(focal=150.0, d=(0.3, 0.0, 0.0, 0.0, 0.0))
+    info.p = [140.0, 0.0, 161.0, 0.0, 0.0, 141.0, 119.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    bench.process(make_image(Time(sec=1)), info)
+    out = bench.last(topics.CAMERA_INFO)
+    assert (out.k[0], out.k[4], out.k[2], out.k[5]) == (140.0, 141.0, 161.0, 119.0)  # of the rectified image either way
+    assert not any(out.d)
+    assert bool(np.isnan(depth_of(bench.last(topics.DEPTH))).any()) == rectified_here
+
+
+def test_a_scan_in_a_frame_that_is_not_optical():
+    bench = Bench(scan_frame="base_scan")
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert bench.last(topics.SCAN).header.frame_id == "base_scan"
+    bench = Bench()
+    bench.process(make_image(Time(sec=1), frame_id="camera"), make_info())
+    assert topics.SCAN not in bench.published[0] and topics.DEPTH in bench.published[0]
+    assert any("scan: the image's frame is 'camera'" in line and "scan_frame" in line for line in bench.lines)
+    bench = Bench(scan_min_height=50.0, scan_max_height=60.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert topics.SCAN not in bench.published[0]
+    assert any("no pixel sees" in line for line in bench.lines)
+
+
+@pytest.mark.parametrize(
+    "error", [BackendError("out of memory"), MemoryError(), ValueError("shape"), KeyError("x"), RuntimeError("boom")]
+)
+def test_an_engine_that_throws_costs_one_frame(error):
+    bench = Bench()
+    for second in (1, 2, 3):
+        bench.error = error if second == 2 else None
+        bench.process(make_image(Time(sec=second)), make_info())
+    assert [messages[topics.DEPTH].header.stamp.sec for messages in bench.published] == [1, 3]
+    counts = bench.statistics.counts()
+    assert (counts["published"], counts["failed"], counts[f"failed: {type(error).__name__}"]) == (2, 1, 1)
+    assert bench.problems.current("engine")[0][0] is True
+    assert f"/image: frame failed, no depth for it: {type(error).__name__}" in bench.lines[0]
+
+
+numbers = st.floats(allow_nan=True, allow_infinity=True, width=64) | st.sampled_from([0.0, 1.0, 200.0, 300.0])
+sizes = st.integers(0, 40) | st.sampled_from([8192, 8193, 2**32 - 1])
+positive = st.floats(1e-3, 1e5)
+lenses = st.sampled_from([("plumb_bob", 5), ("rational_polynomial", 8), ("equidistant", 4), ("", 0)]).flatmap(
+    lambda lens: st.tuples(st.just(lens[0]), st.lists(st.floats(-9, 9), min_size=lens[1], max_size=lens[1]))
+)
+cameras = st.builds(
+    lambda lens, fx, fy, cx, cy: CameraInfo(
+        distortion_model=lens[0], d=lens[1], k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0]
+    ),
+    *(lenses, positive, positive, st.floats(-1e5, 1e5), st.floats(-1e5, 1e5)),
+)
+infos = cameras | st.builds(
+    CameraInfo,
+    width=sizes,
+    height=sizes,
+    distortion_model=st.sampled_from(["", "plumb_bob", "rational_polynomial", "equidistant", "thin_prism"]),
+    d=st.lists(numbers, max_size=15),
+    k=st.lists(numbers, min_size=9, max_size=9),
+    p=st.lists(numbers, min_size=12, max_size=12) | st.just([0.0] * 12),
+    binning_x=st.integers(0, 4),
+)
+images = st.builds(
+    Image,
+    width=sizes,
+    height=sizes,
+    encoding=st.sampled_from(sorted(ENCODINGS)) | st.text(max_size=8),
+    step=st.integers(0, 200),
+    is_bigendian=st.integers(0, 1),
+    data=st.binary(max_size=5000),
+) | st.builds(
+    lambda width, height: Image(width=width, height=height, encoding="mono8", step=width, data=bytes(width * height)),
+    st.integers(1, 40),
+    st.integers(1, 40),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.tuples(images, infos, st.booleans()), min_size=1, max_size=4))
+def test_any_message_is_published_with_its_own_header_or_counted_and_explained(frames):
+    bench = Bench()
+    for second, (image, info, fits) in enumerate(frames, start=1):
+        image.header.stamp.sec, image.header.frame_id = second, "camera_optical_frame"
+        if fits:
+            info.width, info.height = image.width, image.height
+        before = len(bench.published), len(bench.lines)
+        bench.process(image, info)
+        if len(bench.published) == before[0]:
+            assert len(bench.lines) > before[1]
+        else:
+            messages = bench.published[-1]
+            assert {header_of(m)[:2] for m in messages.values()} == {(second, 0)}
+            assert (messages[topics.DEPTH].width, messages[topics.DEPTH].height) == (image.width, image.height) or (
+                image.encoding.startswith("nv")
+            )
+            if topics.CAMERA_INFO in messages:
+                assert np.isfinite(messages[topics.CAMERA_INFO].k).all() and messages[topics.CAMERA_INFO].k[0] > 0
+    counts = bench.statistics.counts()
+    assert counts["published"] + counts["rejected"] == len(frames)
+    assert counts["failed"] == 0
