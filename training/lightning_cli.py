@@ -1,5 +1,6 @@
 """LightningCLI for this project: fit, validate and test, with the logs, checkpoints and pictures every run keeps."""
 
+import warnings
 from typing import Any
 
 import lightning.pytorch as pl
@@ -45,6 +46,7 @@ def options() -> dict[str, Any]:
 
 def run_lightning(arguments: list[str]) -> DepthCLI:
     """Run fit, validate or test."""
+    warnings.filterwarnings("ignore", "LightningCLI's args parameter")  # it is meant for notebooks
     return DepthCLI(DepthModule, RgbdData, args=arguments, **options())
 
 

@@ -30,9 +30,9 @@ class DenseDepthCsv(RgbdDataset):
     def __init__(
         self, folder: Path, split: nyu.Split, rows: Sequence[tuple[int, int]] | None = None, every: int = 1
     ) -> None:
-        self.folder = Path(folder)
+        self.source = Path(folder)
         self.dtype, self.metre = _DEPTH[split]
-        file_list = self.folder / f"data/nyu2_{split}.csv"
+        file_list = self.source / f"data/nyu2_{split}.csv"
         pairs = []
         with open(file_list, newline="", encoding="utf-8") as lines:
             for number, fields in enumerate(csv.reader(lines), start=1):
@@ -47,7 +47,7 @@ class DenseDepthCsv(RgbdDataset):
 
     def __getitem__(self, index: int) -> RgbdFrame:
         """Read one frame."""
-        color, depth = (self.folder / part for part in self.pairs[index])
+        color, depth = (self.source / part for part in self.pairs[index])
         return checked_frame(
             name=str(Path(self.pairs[index][0]).with_suffix("")),
             rgb=read_color(color),

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -35,7 +36,16 @@ class RgbdFrame:
 
 
 class RgbdDataset(ABC):
-    """A set of RGB-D frames read by index; reading the same index again gives the same frame."""
+    """A set of RGB-D frames read by index; reading the same index again gives the same frame.
+
+    Attributes:
+        source: the file or folder it reads.
+    """
+
+    source: Path
+
+    def __str__(self) -> str:
+        return f"{self.source.name} ({len(self)} frames)"
 
     @abstractmethod
     def __len__(self) -> int:

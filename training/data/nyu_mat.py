@@ -33,11 +33,11 @@ class NyuMat(RgbdDataset):
         rows: Sequence[tuple[int, int]] | None = None,
         every: int = 1,
     ) -> None:
-        self.file = Path(file)
+        self.source = Path(file)
         self.field = {"filled": "depths", "raw": "rawDepths"}[depth]
-        self.rows = take(nyu.official_rows(split), rows, every, self.file)
-        if not self.file.is_file():
-            raise FileNotFoundError(f"{self.file}: no such file; get nyu_depth_v2_labeled.mat (2.8 GB) from NYU's site")
+        self.rows = take(nyu.official_rows(split), rows, every, self.source)
+        if not self.source.is_file():
+            raise FileNotFoundError(f"{self.source}: no such file; get nyu_depth_v2_labeled.mat (2.8 GB) from NYU's site")
         self._check_layout()
 
     def __len__(self) -> int:
@@ -47,9 +47,9 @@ class NyuMat(RgbdDataset):
     def __getitem__(self, index: int) -> RgbdFrame:
         """Read one frame; the file is opened anew, because an open HDF5 file does not survive a fork."""
         row = self.rows[index]
-        source = f"{self.file}, frame {row}"
+        source = f"{self.source}, frame {row}"
         try:
-            with h5py.File(self.file) as content:
+            with h5py.File(self.source) as content:
                 rgb, depth = content["images"][row], content[self.field][row]
         except OSError as error:
             raise BadFrameError(f"{source}: {error}") from error
@@ -59,9 +59,9 @@ class NyuMat(RgbdDataset):
     def _check_layout(self) -> None:
         expected = {"images": (nyu.FRAMES, 3, 640, 480), self.field: (nyu.FRAMES, 640, 480)}
         try:
-            with h5py.File(self.file) as content:
+            with h5py.File(self.source) as content:
                 found = {name: content[name].shape if name in content else None for name in expected}
         except OSError as error:
-            raise ValueError(f"{self.file}: not a MATLAB v7.3 (HDF5) file: {error}") from error
+            raise ValueError(f"{self.source}: not a MATLAB v7.3 (HDF5) file: {error}") from error
         if found != expected:
-            raise ValueError(f"{self.file}: found {found}, expected {expected}, as in nyu_depth_v2_labeled.mat")
+            raise ValueError(f"{self.source}: found {found}, expected {expected}, as in nyu_depth_v2_labeled.mat")

@@ -27,7 +27,7 @@ class NyuSync(RgbdDataset):
     def __init__(
         self, folder: Path, file_list: Path, rows: Sequence[tuple[int, int]] | None = None, every: int = 1
     ) -> None:
-        self.folder = Path(folder)
+        self.source = Path(folder)
         pairs = []
         for number, line in enumerate(Path(file_list).read_text(encoding="utf-8").splitlines(), start=1):
             fields = line.split()
@@ -43,7 +43,7 @@ class NyuSync(RgbdDataset):
     def __getitem__(self, index: int) -> RgbdFrame:
         """Read one frame."""
         name, _ = self.pairs[index]
-        color, depth = (self.folder / part for part in self.pairs[index])
+        color, depth = (self.source / part for part in self.pairs[index])
         return checked_frame(
             name=name.removesuffix(".jpg"),
             rgb=read_color(color),

@@ -26,12 +26,12 @@ class RgbdFolder(RgbdDataset):
     def __init__(
         self, folder: Path, rows: Sequence[tuple[int, int]] | None = None, every: int = 1, border: int = 0
     ) -> None:
-        self.folder, self.border = Path(folder), border
-        color = {file.stem: file for file in sorted((self.folder / "rgb").glob("*.[jp][pn]g"))}
-        stems = sorted(color.keys() | {file.stem for file in (self.folder / "depth").glob("*.png")})
-        files = [(color.get(s, self.folder / f"rgb/{s}.jpg"), self.folder / f"depth/{s}.png") for s in stems]
-        self.files = take(files, rows, every, self.folder)
-        self.camera = CameraModel.from_yaml(self.folder / "camera.yaml")
+        self.source, self.border = Path(folder), border
+        color = {file.stem: file for file in sorted((self.source / "rgb").glob("*.[jp][pn]g"))}
+        stems = sorted(color.keys() | {file.stem for file in (self.source / "depth").glob("*.png")})
+        files = [(color.get(s, self.source / f"rgb/{s}.jpg"), self.source / f"depth/{s}.png") for s in stems]
+        self.files = take(files, rows, every, self.source)
+        self.camera = CameraModel.from_yaml(self.source / "camera.yaml")
 
     def __len__(self) -> int:
         """Number of frames taken."""
@@ -41,7 +41,7 @@ class RgbdFolder(RgbdDataset):
         """Read one frame."""
         color, depth = self.files[index]
         return checked_frame(
-            name=f"{self.folder.name}/{color.stem}",
+            name=f"{self.source.name}/{color.stem}",
             rgb=read_color(color),
             depth=read_depth(depth, np.uint16, metre=1000),
             camera=self.camera,

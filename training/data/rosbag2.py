@@ -58,16 +58,16 @@ class Rosbag2(RgbdDataset):
         rows: Sequence[tuple[int, int]] | None = None,
         every: int = 1,
     ) -> None:
-        self.bag, self.color, self.depth = Path(bag), color, depth
+        self.source, self.color, self.depth = Path(bag), color, depth
         _, first_info = next(self._messages(camera_info), (0, None))
         if first_info is None:
-            raise ValueError(f"{self.bag}: {camera_info}: found no message, expected at least one CameraInfo")
+            raise ValueError(f"{self.source}: {camera_info}: found no message, expected at least one CameraInfo")
         try:
             self.camera = _camera(first_info)
         except ValueError as error:
-            raise ValueError(f"{self.bag}: {camera_info}: {error}") from error
+            raise ValueError(f"{self.source}: {camera_info}: {error}") from error
         pairs = nearest_pairs(self._stamps(color), self._stamps(depth), round(tolerance * 1e9))
-        self.pairs = take(pairs, rows, every, f"{self.bag}: {color} and {depth} within {tolerance} s")
+        self.pairs = take(pairs, rows, every, f"{self.source}: {color} and {depth} within {tolerance} s")
 
     def __len__(self) -> int:
         """Number of pairs taken."""
@@ -76,23 +76,23 @@ class Rosbag2(RgbdDataset):
     def __getitem__(self, index: int) -> RgbdFrame:
         """Read one pair."""
         color_time, depth_time = self.pairs[index]
-        sources = f"{self.bag}: {self.color} at {color_time}", f"{self.bag}: {self.depth} at {depth_time}"
+        sources = f"{self.source}: {self.color} at {color_time}", f"{self.source}: {self.depth} at {depth_time}"
         rgb = _color(self._message(self.color, color_time), sources[0])
         depth = _depth(self._message(self.depth, depth_time), sources[1])
-        return checked_frame(f"{self.bag.name}/{color_time}", rgb, depth, self.camera, sources)
+        return checked_frame(f"{self.source.name}/{color_time}", rgb, depth, self.camera, sources)
 
     def _messages(self, topic: str, start: int | None = None) -> Iterator[tuple[int, Any]]:
         """Recording time in ns and message, from ``start`` on."""
-        reader = _opened(self.bag, os.getpid())
+        reader = _opened(self.source, os.getpid())
         connections = [c for c in reader.connections if c.topic == topic]
         if not connections:
             topics = ", ".join(sorted({c.topic for c in reader.connections}))
-            raise ValueError(f"{self.bag}: found no topic {topic}, expected one of {topics}")
+            raise ValueError(f"{self.source}: found no topic {topic}, expected one of {topics}")
         for connection, time, data in reader.messages(connections, start):
             try:
                 yield time, reader.deserialize(data, connection.msgtype)
             except AnyReaderError as error:
-                raise BadFrameError(f"{self.bag}: {topic} at {time}: {error}") from error
+                raise BadFrameError(f"{self.source}: {topic} at {time}: {error}") from error
 
     def _message(self, topic: str, time: int) -> Any:
         return next(self._messages(topic, time))[1]
