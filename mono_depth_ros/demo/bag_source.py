@@ -33,6 +33,7 @@ class BagSource:
             first = next(self._images(reader), None)
             assert first is not None  # a topic without messages is not chosen
             height, width = first.rgb.shape[:2]
+            self.length: int | None = sum(c.msgcount for c in reader.connections if c.topic == self._topic)
             camera = self._camera(reader)
         if camera is None:
             self.camera, self.remark = calibration_or_guess(bag, width, height)

@@ -94,12 +94,13 @@ class Truth:
 
 @dataclass
 class Measurements:
-    """Everything that came out, by topic, and what it amounts to."""
+    """Everything that came out, by topic; the frame_ids of the images; the node's own last counts, by outcome."""
 
     outputs: dict[str, list[Arrival]] = field(default_factory=dict)
+    frame_ids: set[str] = field(default_factory=set)
     node_counts: dict[str, int] = field(default_factory=dict)
 
-    def summary(self, sent: Mapping[int, Sent], frame_ids: set[str], depth_topic: str) -> dict[str, object]:
+    def summary(self, sent: Mapping[int, Sent], depth_topic: str) -> dict[str, object]:
         """Figures by name; times in seconds.
 
         The age at publish counts from the moment the camera published the frame: for a live source that is its stamp,
@@ -111,7 +112,7 @@ class Measurements:
         seconds = (times[-1] - times[0]) / 1e9 if len(times) > 1 else 0.0
         strangers = [
             m for messages in self.outputs.values() for m in messages
-            if m.stamp not in sent or m.frame_id not in frame_ids
+            if m.stamp not in sent or m.frame_id not in self.frame_ids
         ]  # fmt: skip
         return {
             "frames_in": len(sent),

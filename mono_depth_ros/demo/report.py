@@ -17,25 +17,20 @@ _ROWS = 5  # of the sheet
 
 
 class Report:
-    """What the recording in `folder` shows; the other files are written beside it."""
+    """What the `count` sets recorded in `folder` show; the other files are written beside the bag.
 
-    def __init__(self, folder: Path, truth: Truth, sent: Mapping[int, Sent]) -> None:
+    Every set is of a frame that was sent.
+    """
+
+    def __init__(self, folder: Path, count: int, truth: Truth, sent: Mapping[int, Sent]) -> None:
         self._folder, self._truth, self._sent = folder, truth, sent
-        published, values = [], [np.empty(0, np.float32)]
-        for frame_set in recorded_sets(folder / BAG):
-            published.append(frame_set.messages[DEPTH].published)
-            values.append(frame_set.depth()[::16, ::16].ravel())
-        depths = np.concatenate(values)
-        depths = depths[np.isfinite(depths)]
-        # The far end of the colours: 95 % of all that was seen lies within.
-        self._panels = Panels(float(math.ceil(np.percentile(depths, 95))) if depths.size else 10.0)
-        seconds = (published[-1] - published[0]) / 1e9 if len(published) > 1 else 1.0
-        self._video = Video(folder / VIDEO, max(1.0, (len(published) - 1) / seconds))
-        self._shown = np.unique(np.linspace(0, len(published) - 1, _ROWS).round()).tolist()
-        self._middle = len(published) // 2
+        self._shown = set(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int).tolist())
+        self._middle = count // 2
 
     def make(self) -> Errors | None:
         """Write the files; the mean errors, or None where nothing is known. Raises OSError."""
+        farthest, rate = self._survey()
+        panels, video = Panels(farthest), Video(self._folder / VIDEO, rate)
         errors: list[Errors] = []
         rows: list[Picture] = []
         for number, frame_set in enumerate(recorded_sets(self._folder / BAG)):
@@ -44,12 +39,23 @@ class Report:
             error = None if truth is None else Errors.between(depth, truth)
             errors += [error] if error else []
             caption = f"frame {sent.index}" + (f", AbsRel {error.abs_rel:.3f}" if error else "")
-            row = self._panels.row(caption, self._truth.rectifier.rectify(frame_set.rgb()), depth, truth)
-            self._video.add(row)
+            row = panels.row(caption, self._truth.rectifier.rectify(frame_set.rgb()), depth, truth)
+            video.add(row)
             rows += [row] if number in self._shown else []
             if number == self._middle:
                 write_ply(self._folder / CLOUD, frame_set.cloud())
-        self._video.close()
+        video.close()
         if rows:
             write_sheet(self._folder / SHEET, rows)
         return Errors.mean(errors)
+
+    def _survey(self) -> tuple[float, float]:
+        """Far end of the colours, within which 95 % of what is shown lies, in metres; sets a second."""
+        times, distances = [], [np.ones(1, np.float32)]
+        for number, frame_set in enumerate(recorded_sets(self._folder / BAG)):
+            times.append(frame_set.messages[DEPTH].published)
+            if number in self._shown:
+                depth, truth = frame_set.depth(), self._truth.of(self._sent[frame_set.stamp])
+                distances += [depth[np.isfinite(depth)], truth[truth > 0] if truth is not None else distances[0]]
+        seconds = (times[-1] - times[0]) / 1e9
+        return float(math.ceil(np.percentile(np.concatenate(distances), 95))), len(times) / seconds if seconds else 1.0

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO
-from mono_depth_ros.demo.sources import KINDS
+from mono_depth_ros.demo.sources import KINDS, SourceError, parse_source
 from mono_depth_ros.demo.watcher import MEASUREMENTS, SENT
 
 _FRAMES = 300
@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
         summary = json.loads((options.output / MEASUREMENTS).read_text(encoding="utf-8"))
         print(described(summary, options.output, time.monotonic() - started))
         _check(summary)
-    except DemoError as error:
+    except (DemoError, SourceError) as error:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -49,7 +49,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, children: ExitStack) -> None:
     """Start the three processes and end them in order; those still there in the end are killed by `children`."""
-    output, frames = options.output, options.frames
+    source = parse_source(options.source)
+    if source.remark:
+        print(f"{options.source}: {source.remark}")
+    output = options.output
+    frames = min((number for number in (options.frames, source.length) if number), default=0)
     environ = _environment()
     print(
         f"Starting depth_node, the camera ({options.source}) and the watcher; ROS_DOMAIN_ID={environ['ROS_DOMAIN_ID']}"

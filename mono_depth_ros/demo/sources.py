@@ -4,6 +4,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -46,12 +47,14 @@ class Source(Protocol):
         camera: the lens; assumed where nothing says, see remark.
         remark: what the user should know about it; empty if nothing.
         rate: frames a second; a recording with stamps keeps to these instead.
+        length: number of frames; None where there is no end, or it is unknown.
         is_live: frames come when the camera has them, and must not be fetched ahead.
     """
 
     camera: CameraModel
     remark: str
     rate: float
+    length: int | None
     is_live: bool
 
     def frames(self) -> Iterator[Frame]:
@@ -78,15 +81,13 @@ def parse_source(text: str) -> Source:
 
 
 class VirtualSource:
-    """Rooms that the project renders, with exact depth; to build them takes some seconds."""
+    """Rooms that the project renders, with exact depth."""
 
-    remark, rate, is_live = "", RATE, False
+    remark, rate, length, is_live = "", RATE, None, False
 
     def __init__(self, camera: CameraModel | None = None) -> None:
         self.camera = camera or CameraModel(640, 480, 525.0, 525.0, 319.5, 239.5)
         self._renderer = Renderer(self.camera.rays())
-        rooms = [Room(_FIRST_ROOM + number) for number in range(_ROOMS)]
-        self._rooms = [(room, Flight(room, seed=number)) for number, room in enumerate(rooms)]
 
     def frames(self) -> Iterator[Frame]:
         """Fly through the rooms for ever."""
@@ -97,6 +98,12 @@ class VirtualSource:
     def truth(self, index: int) -> NDArray[np.float32]:
         """Exact depth of every pixel."""
         return self._renderer.depth(*self._place(index))
+
+    @cached_property
+    def _rooms(self) -> list[tuple[Room, Flight]]:
+        """Built when first needed, since that takes some seconds."""
+        rooms = [Room(_FIRST_ROOM + number) for number in range(_ROOMS)]
+        return [(room, Flight(room, seed)) for seed, room in enumerate(rooms)]
 
     def _place(self, index: int) -> tuple[Room, Pose]:
         room, flight = self._rooms[index // _FRAMES_IN_ROOM % _ROOMS]
@@ -111,9 +118,10 @@ class VideoSource:
         self.is_live = isinstance(device, int)
         capture = self._opened()
         width, height = (round(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-        rate = capture.get(cv2.CAP_PROP_FPS)
+        rate, length = capture.get(cv2.CAP_PROP_FPS), round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
         self.rate = rate if 1 <= rate <= 240 else RATE
+        self.length = length if length > 0 else None
         folder = None if isinstance(device, int) else device.parent
         self.camera, self.remark = calibration_or_guess(folder, width, height)
 
@@ -157,6 +165,7 @@ class FolderSource:
         self._images = sorted((p for p in images.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES), key=_natural)
         if not self._images:
             raise SourceError(f"{images}: found no image, expected files that end in {', '.join(_IMAGE_SUFFIXES)}")
+        self.length: int | None = len(self._images)
         self._depth = folder / "depth"
         self._stamps = _read_stamps(folder / "stamps.csv", self._images)
         height, width = self._read(self._images[0]).shape[:2]

@@ -2,9 +2,12 @@
 
 import argparse
 import json
+import queue
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -16,21 +19,26 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tqdm import tqdm
 
-from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Truth, read_sent
+from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Sent, Truth, read_sent
 from mono_depth_ros.demo.recording import DEPTH, DEPTH_INFO, IMAGE, INFO, POINTS, Assembler, FrameSet, Message, Recorder
 from mono_depth_ros.demo.report import BAG, Report
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.demo.sources import SourceError, parse_source
+from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
 
 SENT, MEASUREMENTS = "sent.csv", "measurements.json"
 
+COLOR = "/depth/color"
+
 _CAMERA = {IMAGE: Image, INFO: CameraInfo}
-_OUTPUTS = {DEPTH: Image, DEPTH_INFO: CameraInfo, POINTS: PointCloud2, "/depth/color": Image}
+_OUTPUTS = {DEPTH: Image, DEPTH_INFO: CameraInfo, POINTS: PointCloud2, COLOR: Image}
+_COUNTS = (RECEIVED, PUBLISHED, DROPPED, REJECTED, FAILED, LOST)
 _QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _NODE_TIMEOUT = 90.0  # seconds for the node to load its network
 _MATCHING = 0.5  # seconds in which the node learns of its subscribers as they learn of it
 _QUIET = 1.5  # seconds without a message after which the stream is over; diagnostics come every second
 _LONGEST_END = 15.0
+_MOST_WAITING = 8  # sets, for the consumers
 _FARTHEST = 6.0  # metres, of the live view
 
 Consumer = Callable[[FrameSet], None]
@@ -41,17 +49,22 @@ class NodeError(RuntimeError):
 
 
 class Watcher:
-    """Takes in every message: measures it, and hands the sets that belong together to its consumers."""
+    """Takes in every message: measures it, and hands the sets that belong together to the consumers.
+
+    They work in a thread of their own, so that a slow disk or screen costs sets that they see, and no message.
+    """
 
     def __init__(self, node: Node, consumers: Sequence[Consumer]) -> None:
         self.measurements = Measurements({topic: [] for topic in _OUTPUTS})
-        self.frame_ids: set[str] = set()
         self.images = 0
-        self.last_message = time.monotonic()
         self.latest: FrameSet | None = None
+        self._last_message = 0.0
         self._node, self._consumers = node, consumers
         self._assembler = Assembler()
-        self._problem = ""
+        self._problem: Exception | None = None
+        self._sets: queue.Queue[FrameSet | None] = queue.Queue(_MOST_WAITING)
+        self._consumer = threading.Thread(target=self._consume)
+        self._consumer.start()
         node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 10)
         self._outputs = [self._subscribe(topic, kind) for topic, kind in _OUTPUTS.items()]
 
@@ -69,9 +82,21 @@ class Watcher:
             self._subscribe(topic, kind)
 
     def check(self) -> None:
-        """Raise NodeError if the node says that it cannot work."""
+        """Raise NodeError if the node says that it cannot work, or what a consumer has raised."""
         if self._problem:
-            raise NodeError(self._problem)
+            raise self._problem
+
+    def drain(self) -> None:
+        """Wait until the last messages are here, now that the camera has stopped."""
+        start = self._last_message = time.monotonic()
+        while time.monotonic() < min(self._last_message + _QUIET, start + _LONGEST_END):
+            time.sleep(0.1)
+        self.check()
+
+    def close(self) -> None:
+        """Let the consumers finish."""
+        self._sets.put(None)
+        self._consumer.join()
 
     def _subscribe(self, topic: str, kind: type) -> Subscription:
         def received(data: bytes, info: dict) -> None:
@@ -80,25 +105,33 @@ class Watcher:
         return self._node.create_subscription(kind, topic, received, _QOS, raw=True)  # type: ignore[arg-type]
 
     def _received(self, topic: str, message: Message) -> None:
-        self.last_message = time.monotonic()
+        self._last_message = time.monotonic()
         if topic in _OUTPUTS:
             arrival = Arrival(message.stamp, message.frame_id, message.published)
             self.measurements.outputs[topic].append(arrival)
         elif topic == IMAGE:
             self.images += 1
-            self.frame_ids.add(message.frame_id)
-        if topic != "/depth/color" and (complete := self._assembler.add(topic, message)):
+            self.measurements.frame_ids.add(message.frame_id)
+        if topic != COLOR and (complete := self._assembler.add(topic, message)):
             self.latest = complete
-            for consume in self._consumers:
-                consume(complete)
+            with suppress(queue.Full):
+                self._sets.put_nowait(complete)
+
+    def _consume(self) -> None:
+        try:
+            for frame_set in iter(self._sets.get, None):
+                for consume in self._consumers:
+                    consume(frame_set)
+        except Exception as error:  # raised again by check, in the main thread
+            self._problem = error
 
     def _diagnosed(self, report: DiagnosticArray) -> None:
         for status in report.status:
             if status.name.endswith(": node") and status.level == DiagnosticStatus.ERROR:
-                self._problem = status.message
+                self._problem = NodeError(status.message)
             if status.name.endswith(": image"):
                 values = {pair.key: pair.value for pair in status.values}
-                self.measurements.node_counts = {key: int(v) for key, v in values.items() if v.isdigit()}
+                self.measurements.node_counts = {name: int(values[name]) for name in _COUNTS}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -124,19 +157,23 @@ def _watch(options: argparse.Namespace, stop: StopRequest) -> None:
         else:
             print("Rerun could not open a window here; going on without it", file=sys.stderr)
 
+    truth.of(Sent(index=0, stamp=0, published=0))  # a virtual room is built now, not while the node is measured
     with spinning_node("watcher", []) as node:
         watcher = Watcher(node, consumers)
-        watcher.join(stop)
-        live = _show_progress(watcher, recorder, truth, options, stop)
+        try:
+            watcher.join(stop)
+            live = _show_progress(watcher, recorder, truth, options, stop)
+        finally:
+            watcher.close()
     recorder.close()
 
     sent = read_sent(options.output / SENT)
-    summary = watcher.measurements.summary(sent, watcher.frame_ids, DEPTH)
+    summary = watcher.measurements.summary(sent, DEPTH)
     errors, frames = Errors.mean(live), len(live)
     if recorder.count:
         print(f"Looking at {recorder.count} recorded frames", flush=True)
         try:
-            errors, frames = Report(options.output, truth, sent).make(), recorder.count
+            errors, frames = Report(options.output, recorder.count, truth, sent).make(), recorder.count
         except OSError as error:
             recorder.problem = str(error)
     summary |= {
@@ -154,22 +191,19 @@ def _show_progress(
     """Say how it goes until the stream is over; the errors of a frame a second."""
     live: list[Errors] = []
     complained = ""
-    with tqdm(total=options.frames or None, unit=" frames", desc="Watching", mininterval=0.5) as bar:
-        ends = None
-        while ends is None or (time.monotonic() < ends and time.monotonic() - watcher.last_message < _QUIET):
-            if ends is None and stop.wait(1.0):
-                ends = time.monotonic() + _LONGEST_END
-                watcher.last_message = time.monotonic()
-            elif ends is not None:
-                time.sleep(0.1)
+    pause = 0.5 if sys.stderr.isatty() else 5.0
+    with tqdm(total=options.frames or None, unit=" frames", desc="Watching", mininterval=pause) as bar:
+        while not stop.wait(1.0):
             watcher.check()
-            bar.update(watcher.images - bar.n)
-            live += _live_error(watcher, truth, options.output / SENT) if ends is None else []
-            depth = len(watcher.measurements.outputs[DEPTH])
-            bar.set_postfix_str(f"{depth} depth images" + (f", AbsRel {live[-1].abs_rel:.3f}" if live else ""))
             if recorder.problem != complained:
                 complained = recorder.problem
                 bar.write(f"Recording has stopped: {complained}")
+            live += _live_error(watcher, truth, options.output / SENT)
+            error = f", AbsRel {live[-1].abs_rel:.3f}" if live else ""
+            bar.set_postfix_str(f"{len(watcher.measurements.outputs[DEPTH])} depth images{error}", refresh=False)
+            bar.update(watcher.images - bar.n)
+        watcher.drain()
+        bar.update(watcher.images - bar.n)
     return live
 
 

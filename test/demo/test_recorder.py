@@ -1,0 +1,321 @@
+"""What the demo measures and records: messages made by ROS itself, written, read back, and worked out by hand."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("rclpy")
+pytest.importorskip("rosbags")
+from builtin_interfaces.msg import Time
+from rclpy.serialization import serialize_message
+from rosbags.highlevel import AnyReader
+from std_msgs.msg import Header
+
+from mono_depth_ros.camera import CameraModel, Rectifier
+from mono_depth_ros.demo import recording
+from mono_depth_ros.demo.camera_process import raw_camera_info
+from mono_depth_ros.demo.flight import Flight
+from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Sent, Truth, read_sent
+from mono_depth_ros.demo.pictures import Panels, Video, colored_error, write_sheet
+from mono_depth_ros.demo.recording import Assembler, FrameSet, Message, Recorder, recorded_sets
+from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO, Report
+from mono_depth_ros.demo.room import Room
+from mono_depth_ros.demo.virtual_camera import render
+from mono_depth_ros.pointcloud import CloudBuilder
+from mono_depth_ros.ros.messages import camera_info_message, cloud_message, depth_message, rgb_message
+from test.conftest import REPOSITORY
+from test.scenes import LENSES, rays_of
+
+CAMERA = CameraModel(32, 24, 30.0, 31.0, 15.5, 11.5)
+DISTORTED = CameraModel(32, 24, 30.0, 31.0, 15.5, 11.5, "plumb_bob", (0.1, -0.02, 0.001, 0.002, 0.0))
+
+
+def frame_set(number: int, nanoseconds: int = 0) -> FrameSet:
+    """All messages of one image, as rclpy serialises them, published `nanoseconds` into the recording."""
+    rng = np.random.default_rng(number)
+    rgb = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    depth = rng.uniform(1, 5, (24, 32)).astype(np.float32)
+    depth[0, :3] = (np.nan, np.inf, -np.inf)
+    header = Header(stamp=Time(sec=1_700_000_000 + number, nanosec=7), frame_id="camera_optical_frame")
+    messages = {
+        recording.IMAGE: rgb_message(header, rgb),
+        recording.INFO: raw_camera_info(header, DISTORTED),
+        recording.DEPTH: depth_message(header, depth),
+        recording.DEPTH_INFO: camera_info_message(header, CAMERA),
+        recording.POINTS: cloud_message(header, CloudBuilder(CAMERA, stride=2).build(depth, rgb)),
+    }
+    published = 1_750_000_000 * 10**9 + nanoseconds
+    serialised = {topic: Message(serialize_message(message), published) for topic, message in messages.items()}
+    return FrameSet((1_700_000_000 + number) * 10**9 + 7, serialised)
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 10**9 - 1), st.text("abc_/xyz", max_size=40))
+def test_the_header_is_read_from_the_bytes_that_ros_sends(seconds: int, nanoseconds: int, frame_id: str):
+    header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+    message = Message(serialize_message(rgb_message(header, np.zeros((1, 1, 3), np.uint8))), 0)
+    assert (message.stamp, message.frame_id) == (seconds * 10**9 + nanoseconds, frame_id)
+
+
+def test_a_set_gives_back_what_was_published():
+    rng = np.random.default_rng(3)
+    rgb = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    depth = rng.uniform(1, 5, (24, 32)).astype(np.float32)
+    depth[0, :3] = (np.nan, np.inf, -np.inf)
+    found = frame_set(3)
+    np.testing.assert_array_equal(found.rgb(), rgb)
+    np.testing.assert_array_equal(found.depth(), depth)
+    assert found.depth_camera() == CAMERA
+    expected = CloudBuilder(CAMERA, stride=2).build(depth, rgb)
+    assert found.cloud().dtype == expected.dtype and found.cloud().tobytes() == expected.tobytes()
+
+
+@given(st.permutations([(number, topic) for number in range(3) for topic in sorted(frame_set(0).messages)]))
+def test_messages_are_put_together_in_whatever_order_they_come(order):
+    sets = [frame_set(number) for number in range(3)]
+    assembler, complete = Assembler(), []
+    for number, topic in order:
+        if found := assembler.add(topic, sets[number].messages[topic]):
+            complete.append(found)
+    assert sorted(found.stamp for found in complete) == [found.stamp for found in sets]
+    for found in complete:
+        assert {message.stamp for message in found.messages.values()} == {found.stamp}
+
+
+def test_images_of_which_nothing_came_do_not_fill_the_memory():
+    assembler = Assembler()
+    first = frame_set(0)
+    assembler.add(recording.IMAGE, first.messages[recording.IMAGE])
+    for number in range(1, 200):
+        assembler.add(recording.IMAGE, frame_set(number).messages[recording.IMAGE])
+    rest = [topic for topic in first.messages if topic != recording.IMAGE]
+    assert [assembler.add(topic, first.messages[topic]) for topic in rest] == [None] * 4
+
+
+def recorded(bag: Path, sets: list[FrameSet]) -> Recorder:
+    recorder = Recorder(bag)
+    for found in sets:
+        recorder.write(found)
+    recorder.close()
+    return recorder
+
+
+def test_the_bag_has_the_topics_types_and_bytes_of_the_stream(tmp_path: Path):
+    sets = [frame_set(number, number * 100_000_000) for number in range(4)]
+    recorder = recorded(tmp_path / BAG, sets)
+    assert (recorder.count, recorder.problem) == (4, "")
+    with AnyReader([tmp_path / BAG]) as reader:  # without a type store: the bag must hold the definitions itself
+        assert {(c.topic, c.msgtype, c.msgcount) for c in reader.connections} == {
+            ("/image", "sensor_msgs/msg/Image", 4),
+            ("/camera_info", "sensor_msgs/msg/CameraInfo", 4),
+            ("/depth", "sensor_msgs/msg/Image", 4),
+            ("/depth/camera_info", "sensor_msgs/msg/CameraInfo", 4),
+            ("/depth/points", "sensor_msgs/msg/PointCloud2", 4),
+        }
+        assert all(c.msgdef.data and c.digest for c in reader.connections)
+        info = next(
+            reader.deserialize(data, c.msgtype) for c, _, data in reader.messages() if c.topic == "/camera_info"
+        )
+        assert (info.distortion_model, list(info.d)) == ("plumb_bob", list(DISTORTED.distortion))
+        assert info.header.frame_id == "camera_optical_frame"
+    metadata = (tmp_path / BAG / "metadata.yaml").read_text()
+    assert "storage_identifier: mcap" in metadata and "message_count: 20" in metadata
+    back = list(recorded_sets(tmp_path / BAG))
+    assert [found.stamp for found in back] == [found.stamp for found in sets]
+    assert [found.messages for found in back] == [found.messages for found in sets]
+
+
+def test_ten_sets_a_second_are_recorded_of_thirty(tmp_path: Path):
+    sets = [frame_set(number, number * 33_333_333) for number in range(31)]
+    assert recorded(tmp_path / BAG, sets).count == 11
+    stamps = [found.stamp // 10**9 - 1_700_000_000 for found in recorded_sets(tmp_path / BAG)]
+    assert stamps == list(range(0, 31, 3))
+
+
+def test_recording_stops_before_the_disk_is_full_and_what_it_has_stays_readable(tmp_path: Path, monkeypatch):
+    recorder = Recorder(tmp_path / BAG)
+    recorder.write(frame_set(0))
+    usage = namedtuple("usage", "free")
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda path: usage(recording.RESERVE - 1))
+    for number in range(1, 4):
+        recorder.write(frame_set(number, number * 10**9))
+    recorder.close()
+    assert recorder.count == 1 and "499 MB free" in recorder.problem
+    assert [found.stamp for found in recorded_sets(tmp_path / BAG)] == [frame_set(0).stamp]
+
+
+def test_a_write_that_the_system_refuses_ends_the_recording_alone(tmp_path: Path):
+    # A real refusal: files of this process may not grow beyond 20 kB, as on a disk that is full.
+    code = f"""
+import resource, sys
+from pathlib import Path
+from mono_depth_ros.demo.recording import Recorder
+from test.demo.test_recorder import frame_set
+resource.setrlimit(resource.RLIMIT_FSIZE, ({20_000}, {20_000}))
+recorder = Recorder(Path({str(tmp_path / BAG)!r}))
+for number in range(400):
+    recorder.write(frame_set(number, number * 10**9))
+recorder.close()
+print(recorder.count, recorder.problem)
+"""
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[1] == resource.RLIM_INFINITY
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("0 ") and "File too large" in done.stdout
+    assert not (tmp_path / BAG).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem_and_no_crash(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    recorder = recorded(tmp_path / "file" / BAG, [frame_set(0)])
+    assert recorder.count == 0 and "Not a directory" in recorder.problem
+
+
+def test_errors_by_hand():
+    depth = np.array([[1.0, 3.0, np.nan], [4.0, 2.0, np.inf]], np.float32)
+    truth = np.array([[1.0, 2.0, 3.0], [5.0, 0.0, 1.0]], np.float32)
+    # Compared: 1 with 1, 3 with 2, 4 with 5. Ratios 1, 1.5, 0.8 (1.25 the other way, which is not below 1.25).
+    assert Errors.between(depth, truth) == Errors(
+        abs_rel=pytest.approx((0 + 0.5 + 0.2) / 3),
+        rmse=pytest.approx(np.sqrt((0 + 1 + 1) / 3)),
+        delta1=pytest.approx(1 / 3),
+        compared=pytest.approx(3 / 5),
+    )
+    assert Errors.between(depth, np.zeros((2, 3), np.float32)) is None
+    assert Errors.mean([]) is None
+    assert Errors.mean([Errors(0, 0, 1, 1), Errors(1, 2, 0, 0.5)]) == Errors(0.5, 1, 0.5, 0.75)
+
+
+def test_truth_of_a_distorted_camera_is_that_of_the_pinhole_that_depth_is_published_for():
+    room, lens = Room(1), LENSES["plumb_bob"]
+    pose = Flight(room).pose(0)
+
+    class Source:
+        camera = lens
+
+        def truth(self, index: int) -> np.ndarray:
+            return render(room, pose, rays_of(lens))[1]
+
+    truth = Truth(Source()).of(Sent(0, 0, 0))
+    exact = render(room, pose, lens.rectified().rays())[1]
+    known = truth > 0
+    assert (known == Rectifier(lens).valid_mask).mean() > 0.999
+    # Nearest neighbour is half a pixel off at most: exact on surfaces, another surface at edges.
+    assert (np.abs(truth - exact)[known] < 0.02 * exact[known]).mean() > 0.97
+    unrectified = Source().truth(0)
+    assert (np.abs(unrectified - exact)[known] < 0.02 * exact[known]).mean() < 0.95
+
+
+def test_a_summary_by_hand():
+    sent = {stamp: Sent(index, stamp, 10**9 * index) for index, stamp in enumerate((100, 200, 300, 400))}
+    measurements = Measurements(frame_ids={"lens"})
+    # Frames 0, 1 and 3 came out 0.1, 0.2 and 0.6 s after the camera published them at 0, 1 and 3 s.
+    arrivals = [
+        Arrival(100, "lens", 100_000_000),
+        Arrival(200, "lens", 1_200_000_000),
+        Arrival(400, "lens", 3_600_000_000),
+    ]
+    measurements.outputs = {"/depth": arrivals, "/depth/points": arrivals[:2]}
+    summary = measurements.summary(sent, "/depth")
+    assert (summary["frames_in"], summary["frames_out"], summary["frames_dropped"]) == (4, 3, 1)
+    assert summary["frames_per_second"] == pytest.approx(2 / 3.5)
+    assert summary["age_p50"] == pytest.approx(0.2)
+    assert summary["age_p95"] == pytest.approx(0.56)  # 0.2 + 0.9 (0.6 - 0.2)
+    assert summary["headers_equal"] is True
+    assert summary["messages"] == {"/depth": 3, "/depth/points": 2}
+
+
+@pytest.mark.parametrize("stranger", [Arrival(101, "lens", 0), Arrival(100, "lense", 0)])
+def test_one_header_of_another_stamp_or_frame_is_enough_to_be_unequal(stranger: Arrival):
+    measurements = Measurements({"/depth": [Arrival(100, "lens", 0)], "/depth/points": [stranger]}, {"lens"})
+    assert measurements.summary({100: Sent(0, 100, 0)}, "/depth")["headers_equal"] is False
+
+
+def test_nothing_that_came_out_is_a_summary_too():
+    summary = Measurements({"/depth": []}).summary({1: Sent(0, 1, 1)}, "/depth")
+    assert (summary["frames_out"], summary["age_p50"], summary["headers_equal"]) == (0, None, False)
+    json.dumps(summary)
+
+
+def test_a_line_that_is_being_written_does_not_disturb_the_reading(tmp_path: Path):
+    path = tmp_path / "sent.csv"
+    assert read_sent(path) == {}
+    path.write_text("frame,stamp_ns,published_ns\n0,5,6\n1,7,8\n2,9")
+    assert read_sent(path) == {5: Sent(0, 5, 6), 7: Sent(1, 7, 8)}
+
+
+def test_the_colours_of_the_error():
+    depth = np.array([[2.0, 3.0, 4.0, 1.0, np.nan]], np.float32)
+    truth = np.array([[2.0, 2.0, 2.0, 0.0, 2.0]], np.float32)
+    exact, half, double, *unknown = colored_error(depth, truth)[0].astype(int)
+    assert exact.sum() < 30 < half.sum()
+    np.testing.assert_array_equal(half, double)  # 50 % and more
+    assert [color.tolist() for color in unknown] == [[90, 90, 90]] * 2
+
+
+def test_the_report_leaves_a_sheet_a_video_and_a_cloud(tmp_path: Path):
+    sets = [frame_set(number, number * 200_000_000) for number in range(7)]
+    recorder = recorded(tmp_path / BAG, sets)
+    sent = {found.stamp: Sent(number, found.stamp, 0) for number, found in enumerate(sets)}
+
+    class Source:
+        camera = CAMERA
+
+        def truth(self, index: int) -> np.ndarray:
+            known = np.nan_to_num(frame_set(index).depth(), nan=0, posinf=0, neginf=0)
+            return known / np.float32(1.1)
+
+    errors = Report(tmp_path, recorder.count, Truth(Source()), sent).make()
+    assert (errors.abs_rel, errors.delta1, errors.compared) == (pytest.approx(0.1, abs=1e-6), 1.0, 1.0)
+
+    sheet = cv2.imread(str(tmp_path / SHEET))
+    video = cv2.VideoCapture(str(tmp_path / VIDEO))
+    size = tuple(round(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 7
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(35 / 6, rel=0.01)  # 7 sets in 1.2 s
+    assert size == sheet.shape[1::-1][:1] + (384,) and sheet.shape[0] == 5 * 384
+    # The first row's first cell is the first image: compare away from the caption.
+    shown = cv2.resize(sheet[24:384, :480, ::-1], (32, 24), interpolation=cv2.INTER_AREA)
+    assert np.abs(shown.astype(int) - sets[0].rgb()).mean() < 12
+
+    header, _, body = (tmp_path / CLOUD).read_bytes().partition(b"end_header\n")
+    middle = sets[3].cloud()
+    good = int(np.isfinite(middle["z"]).sum())
+    assert f"element vertex {good}\n".encode() in header and len(body) == good * 15
+
+
+def test_pictures_without_truth_are_the_image_and_the_depth(tmp_path: Path):
+    found = frame_set(0)
+    with_truth, without = (Panels(5.0).row("x", found.rgb(), found.depth(), t) for t in (found.depth(), None))
+    assert with_truth.shape[1] > 1.9 * without.shape[1]
+    write_sheet(tmp_path / "sheet.png", [without, without])
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 384, without.shape[1], 3)
+
+
+def test_a_video_that_cannot_be_written_is_an_error(tmp_path: Path):
+    video = Video(tmp_path / "nowhere" / "video.mp4", 10)
+    with pytest.raises(OSError, match="nowhere"):
+        video.add(np.zeros((40, 60, 3), np.uint8))
+
+
+def test_rerun_gets_the_image_the_depth_and_the_points(tmp_path: Path):
+    rerun = pytest.importorskip("rerun")
+    from mono_depth_ros.demo import viewer
+
+    os.environ.setdefault("RERUN", "on")
+    rerun.init("test", strict=True)
+    rerun.save(tmp_path / "live.rrd")
+    viewer.show(frame_set(0), farthest=6.0)
+    rerun.disconnect()
+    content = (tmp_path / "live.rrd").read_bytes()
+    for entity in (b"camera/image", b"camera/depth", b"camera/points"):
+        assert entity in content
