@@ -1,5 +1,6 @@
 """Metric depth from one camera: the public names, imported only when they are used."""
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -11,6 +12,9 @@ _HOMES = {
     "Prediction": "mono_depth_ros.estimator",
 }
 __all__ = ["CameraModel", "DepthEstimator", "Prediction"]
+
+# OpenVINO reports each import to its maker over the network, unless its module for that cannot be imported.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def __getattr__(name: str) -> Any:

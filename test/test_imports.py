@@ -1,6 +1,7 @@
 """Who may import whom: each file's imports are read from its source and held against the rules of the house."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -115,6 +116,24 @@ def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, modul
 def test_the_lean_runtime_imports_neither_torch_nor_ros(module: str, engine: str):
     pytest.importorskip(engine)
     heavy = "{'torch', 'timm', 'rclpy', 'training'}"
-    code = f"import sys, mono_depth_ros.{module}; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "[]", done.stderr
+    assert python(f"import sys, mono_depth_ros.{module}; print(sorted({heavy} & set(sys.modules)))") == "[]"
+
+
+def test_the_runtime_reports_to_nobody(tmp_path: Path):
+    pytest.importorskip("openvino_telemetry")
+    python("import mono_depth_ros.backends.openvino_backend", HOME=str(tmp_path), CI="")
+    assert list(tmp_path.rglob("*")) == []  # OpenVINO's reports begin with an identity in the home folder
+
+
+def python(code: str, **environ: str) -> str:
+    """What a new Python prints that runs the code in the checkout."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=REPOSITORY,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
