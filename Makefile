@@ -22,7 +22,7 @@ help:
 	@echo "make clean  removes .venv and what was built; keeps demo_output and runs"
 
 demo: $(VENV)/.demo $(if $(VIEW),$(VENV)/.view)
-	$(VENV)/bin/python -m mono_depth_ros.demo --source "$(SOURCE)" --output "$(OUT)" $(if $(VIEW),--view)
+	$(VENV)/bin/python -u -m mono_depth_ros.demo --source "$(SOURCE)" --output "$(OUT)" $(if $(VIEW),--view)
 
 test: lint
 	$(VENV)/bin/python -m pytest
