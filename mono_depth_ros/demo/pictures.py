@@ -36,7 +36,8 @@ class Panels:
 def colored_error(depth: NDArray[np.float32], truth: NDArray[np.float32]) -> Picture:
     """|depth - truth| / truth as RGB (H, W, 3), from black (none) to yellow (50 % and more); grey where unknown."""
     known = (truth > 0) & np.isfinite(depth)
-    share = np.abs(depth - truth, where=known, out=np.zeros_like(depth)) / np.where(known, truth, np.float32(1))
+    share = np.zeros_like(depth)
+    share[known] = np.abs(depth[known] / truth[known] - 1)
     scaled = (np.clip(share / _LARGEST_ERROR, 0, 1) * 255).astype(np.uint8)
     colored = np.asarray(cv2.cvtColor(cv2.applyColorMap(scaled, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB), np.uint8)
     colored[~known] = 90

@@ -83,7 +83,8 @@ def parse_source(text: str) -> Source:
 class VirtualSource:
     """Rooms that the project renders, with exact depth."""
 
-    remark, rate, length, is_live = "", RATE, None, False
+    remark, rate, is_live = "", RATE, False
+    length: int | None = None
 
     def __init__(self, camera: CameraModel | None = None) -> None:
         self.camera = camera or CameraModel(640, 480, 525.0, 525.0, 319.5, 239.5)
