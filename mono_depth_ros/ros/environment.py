@@ -23,8 +23,8 @@ def configure(environ: MutableMapping[str, str], shared_memory: Path = _SHARED_M
     large messages may get lost all the same, else None.
     """
     large, small = str(share_file(PROFILE)), str(share_file(SMALL_PROFILE))
-    set_already = {environ[variable] for variable in PROFILE_VARIABLES if variable in environ}
-    if set_already - {large, small} or "fastrtps" not in environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+    set_already = {environ.get(variable, "") for variable in PROFILE_VARIABLES}
+    if set_already - {"", large, small} or "fastrtps" not in environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
         return None
     free = shutil.disk_usage(shared_memory).free if shared_memory.is_dir() else 0
     environ.update(dict.fromkeys(PROFILE_VARIABLES, large if free >= _ROOMY else small))
