@@ -11,7 +11,7 @@ from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
 DEPTH, COLOR, CONFIDENCE = "depth", "depth/color", "depth/confidence"
 CAMERA_INFO, POINTS, CLEARING_POINTS, SCAN = "depth/camera_info", "depth/points", "depth/clearing_points", "scan"
 
-_TYPES = {
+TYPES = {
     DEPTH: Image,
     CAMERA_INFO: CameraInfo,
     POINTS: PointCloud2,
@@ -29,7 +29,7 @@ class Outputs:
         self._node = node
         self._publishers = {
             topic: node.create_publisher(message, topic, OUTPUT, qos_overriding_options=OVERRIDABLE)
-            for topic, message in _TYPES.items()
+            for topic, message in TYPES.items()
         }
 
     def wanted(self) -> frozenset[str]:
