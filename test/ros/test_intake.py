@@ -1,0 +1,55 @@
+"""Frames are counted on arrival: received, lost on the way, displaced."""
+
+import pytest
+from builtin_interfaces.msg import Time
+
+from mono_depth_ros.ros.intake import Intake
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.statistics import Statistics
+from test.ros.harness import make_image
+
+
+class Slot:
+    """Stands for the worker while it is busy: the newest frame waits."""
+
+    def __init__(self):
+        self.waiting = None
+
+    def offer(self, frame):
+        displaced, self.waiting = self.waiting, frame
+        return displaced
+
+
+def counts_after(numbers, publishers=1):
+    """Counts after frames with these publication sequence numbers, 1 s apart."""
+    statistics = Statistics()
+    intake = Intake("/image", Slot(), lambda: publishers, statistics, Problems(print, print))
+    for second, number in enumerate(numbers, start=1):
+        intake.receive(make_image(Time(sec=second)), {"publication_sequence_number": number})
+    return statistics.counts()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "lost"),
+    [
+        ([1, 2, 3], 0),
+        ([7, 8, 9], 0),  # the node came later
+        ([1, 3, 7], 4),
+        ([5, 6, 1, 2], 0),  # the camera was restarted
+        ([0, 0, 0], 0),  # a middleware that does not number
+        ([None, None], 0),
+    ],
+)
+def test_lost_frames_are_the_gaps_in_the_publishers_numbers(numbers, lost):
+    counts = counts_after(numbers)
+    assert counts["received"] == len(numbers)
+    assert counts["lost"] == lost
+
+
+def test_the_numbers_of_two_publishers_say_nothing():
+    assert counts_after([1, 100, 2, 101], publishers=2)["lost"] == 0
+
+
+def test_displaced_frames_are_dropped():
+    counts = counts_after([1, 2, 3, 4])
+    assert counts["dropped: a newer one came"] == counts["dropped"] == 3
