@@ -77,7 +77,7 @@ def cloud_message(header: Header, points: NDArray) -> PointCloud2:
     Shape (H, W): organised, bad points NaN, is_dense false. Shape (N,): every point finite, is_dense true.
     """
     height, width = points.shape if points.ndim == 2 else (1, points.shape[0])
-    return PointCloud2(
+    msg = PointCloud2(
         header=_copy(header),
         height=height,
         width=width,
@@ -88,9 +88,10 @@ def cloud_message(header: Header, points: NDArray) -> PointCloud2:
         is_bigendian=_BIG_ENDIAN,
         point_step=points.itemsize,
         row_step=points.itemsize * width,
-        data=_bytes(points),
         is_dense=points.ndim == 1,
     )
+    _fill(msg.data, points)
+    return msg
 
 
 def scan_message(
@@ -103,35 +104,35 @@ def scan_message(
     frame_id: str,
 ) -> LaserScan:
     """LaserScan of ranges (N,) in metres with REP-117's values, seen from `frame_id`; angles in radians."""
-    return LaserScan(
+    msg = LaserScan(
         header=Header(stamp=_copy(header).stamp, frame_id=frame_id),
         angle_min=angle_min,
         angle_max=angle_min + angle_increment * (len(ranges) - 1),
         angle_increment=angle_increment,
         range_min=range_min,
         range_max=range_max,
-        ranges=array.array("f", ranges.astype(np.float32, copy=False).tobytes()),
     )
+    _fill(msg.ranges, ranges.astype(np.float32, copy=False))
+    return msg
 
 
 def _image(header: Header, pixels: NDArray, encoding: str) -> Image:
     height, width = pixels.shape[:2]
-    return Image(
+    msg = Image(
         header=_copy(header),
         height=height,
         width=width,
         encoding=encoding,
         is_bigendian=int(_BIG_ENDIAN),
         step=pixels[:1].nbytes,
-        data=_bytes(pixels),
     )
+    _fill(msg.data, pixels)
+    return msg
 
 
-def _bytes(values: NDArray) -> array.array:
-    """Bytes of an array in the one type that a message's setter takes over without looking at every element."""
-    data = array.array("B")
+def _fill(data: array.array, values: NDArray) -> None:
+    """Put values into the empty array of a new message: assigning to its field would copy them once more."""
     data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-    return data
 
 
 def _copy(header: Header) -> Header:
