@@ -120,7 +120,7 @@ def test_the_lean_runtime_imports_neither_torch_nor_ros(module: str, engine: str
 
 
 def test_the_runtime_reports_to_nobody(tmp_path: Path):
-    pytest.importorskip("openvino_telemetry")
+    pytest.importorskip("openvino")
     python("import mono_depth_ros.backends.openvino_backend", HOME=str(tmp_path), CI="")
     assert list(tmp_path.rglob("*")) == []  # OpenVINO's reports begin with an identity in the home folder
 

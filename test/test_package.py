@@ -123,7 +123,9 @@ def test_colcon_build_installs_what_ros2_run_and_launch_look_for(workspace: Path
 
     code = "import mono_depth_ros; print(mono_depth_ros.__path__[0]); import mono_depth_ros.checkpoint"
     shell = f". install/setup.sh && {sys.executable!r} -c {code!r}"
-    package = Path(run(["env", "-u", "PYTHONPATH", "sh", "-c", shell], workspace).strip().splitlines()[-1])
+    # colcon's scripts cannot call a Python in a folder with a space, where this checkout's .venv may be.
+    python = f"COLCON_PYTHON_EXECUTABLE={os.path.realpath(sys.executable)}"
+    package = Path(run(["env", "-u", "PYTHONPATH", python, "sh", "-c", shell], workspace).strip().splitlines()[-1])
     assert package.is_relative_to(workspace)
     shipped = {path.name for path in (REPOSITORY / "mono_depth_ros" / "weights").iterdir()}
     assert shipped <= {path.name for path in (package / "weights").iterdir()}
