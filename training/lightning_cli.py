@@ -11,7 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from training.data.module import RgbdData
 from training.module import DepthModule
 from training.pretrained import normalisation
-from training.report import PredictionSheet
+from training.report import PredictionSheet, WorstCases
 
 
 class DepthCLI(LightningCLI):
@@ -38,7 +38,7 @@ def options() -> dict[str, Any]:
     """What every run has in common; new callbacks each time, for they remember their run."""
     checkpoints = ModelCheckpoint(monitor="val/RMSE", save_last=True, filename="best")
     return {
-        "trainer_defaults": {"callbacks": [checkpoints, LearningRateMonitor(), PredictionSheet()]},
+        "trainer_defaults": {"callbacks": [checkpoints, LearningRateMonitor(), PredictionSheet(), WorstCases()]},
         "save_config_kwargs": {"overwrite": True},
         "seed_everything_default": 0,
     }

@@ -117,10 +117,14 @@ class ErrorMetrics(Metric):
         columns = [values[mask][:: self.every].double() for values in (residual, scale, relative)]
         self.pixels.append(torch.stack(columns, dim=1))
 
+    def table(self) -> np.ndarray:
+        """A row a pixel: |ln(prediction / truth)|, predicted scale, |prediction - truth| / truth."""
+        pixels = torch.cat(self.pixels) if isinstance(self.pixels, list) else self.pixels
+        return pixels.cpu().numpy()
+
     def compute(self) -> dict[str, float]:
         """The figures by name."""
-        pixels = torch.cat(self.pixels) if isinstance(self.pixels, list) else self.pixels
-        residual, scale, relative = pixels.cpu().numpy().T
+        residual, scale, relative = self.table().T
         within = math.log(10)  # a Laplace variable lies within ln(1 / (1 - p)) scales with probability p
         confident = scale.argsort()[: round(0.8 * len(scale))]
         return {

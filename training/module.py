@@ -13,7 +13,7 @@ from mono_depth_ros.network import DepthNetwork
 from training.losses import DepthLoss, log_difference
 from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop, valid_pixels
 from training.pretrained import load_pretrained
-from training.report import write_report
+from training.report import write_reliability, write_report
 
 Batch = dict[str, Tensor]
 
@@ -149,10 +149,13 @@ class DepthModule(pl.LightningModule):
         self.evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
-        """Print the table and write ``test.json`` into the run's folder."""
-        results, table = self.results(), self.depth_metrics.table()
+        """Print the table; write ``test.json`` and ``reliability.png`` into the run's folder."""
+        results = self.results()
         if self.trainer.is_global_zero:
-            write_report(Path(self.trainer.default_root_dir), results, table)
+            folder = Path(self.trainer.default_root_dir)
+            write_report(folder, results, self.depth_metrics.table())
+            if self.network.error_head:
+                write_reliability(folder / "reliability.png", self.error_metrics.table())
 
     def configure_optimizers(self) -> dict:
         """Adam (0.9, 0.999) under OneCycleLR, whose momentum cycling would override beta1."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import cv2
 import lightning.pytorch as pl
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -13,6 +15,7 @@ from torch import Tensor
 from mono_depth_ros.preview import DepthPreview
 from training.metrics import NAMES, intervals
 
+matplotlib.use("Agg")
 PROTOCOL = (
     "predictions at the truth's resolution, clamped to [1e-3, 10] m; valid truth inside (1e-3, 10) m and the Eigen "
     "crop; means over images, no test-time augmentation, no alignment; 95 % bootstrap intervals over images"
@@ -63,10 +66,78 @@ def sheet_row(rgb: np.ndarray, *depths: np.ndarray, farthest: float = 10.0) -> n
     return np.hstack(pictures)
 
 
+def prediction_row(module: Any, batch: dict[str, Tensor], width: int = 1280) -> np.ndarray:
+    """RGB, ``width`` pixels wide, of a batch's first image, its truth and what the `DepthModule` makes of it."""
+    predicted = module.metric_depth(batch)[0][0, 0].float().cpu().numpy()
+    row = sheet_row(to_rgb(batch["image"][0]), batch["depth"][0, 0].cpu().numpy(), predicted)
+    return cv2.resize(row, (width, width * row.shape[0] // row.shape[1]), interpolation=cv2.INTER_AREA)
+
+
 def write_png(path: Path, rgb: np.ndarray) -> None:
     """Write RGB (H, W, 3) uint8."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
+
+
+def write_reliability(file: Path, pixels: np.ndarray) -> None:
+    """Plot how far the predicted error can be trusted.
+
+    Left, the share of pixels inside each interval against its nominal probability; right, AbsRel of what remains when
+    the least confident pixels are dropped, against dropping those of largest true error.
+
+    Args:
+        file: the PNG to write.
+        pixels: `ErrorMetrics.table`.
+    """
+    residual, scale, relative = pixels.T
+    nominal = np.linspace(0.02, 0.98, 49)
+    inside = [(residual <= -scale * np.log(1 - p)).mean() for p in nominal]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+    left.plot([0, 1], [0, 1], color="0.7", label="ideal")
+    left.plot(nominal, inside, label="held-out pixels")
+    left.set(xlabel="nominal probability of the interval", ylabel="share of pixels inside", title="reliability")
+    dropped = np.linspace(0, 0.9, 46)
+    for label, order in (("by confidence", scale.argsort()), ("by the true error", relative.argsort())):
+        means = np.cumsum(relative[order]) / np.arange(1, len(relative) + 1)
+        right.plot(dropped, means[((1 - dropped) * len(relative)).astype(int) - 1], label=label)
+    right.set(xlabel="share of pixels dropped", ylabel="AbsRel of the rest", title="sparsification", ylim=(0, None))
+    for axes in (left, right):
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
+class WorstCases(pl.Callback):
+    """After a test, ``worst.png``: the frames of largest AbsRel as image, truth and prediction, the worst on top.
+
+    Args:
+        frames: how many.
+    """
+
+    def __init__(self, frames: int = 6) -> None:
+        self.frames = frames
+        self._worst: list[tuple[float, int, np.ndarray]] = []
+
+    @rank_zero_only
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int, loader: int = 0
+    ) -> None:
+        """Keep the frame if it is among the worst so far."""
+        if not batch["mask"].any():
+            return
+        error = float(module.depth_metrics.rows[-1][0, 0])
+        if len(self._worst) < self.frames or error > self._worst[-1][0]:
+            self._worst.append((error, index, prediction_row(module, batch)))
+            self._worst = sorted(self._worst, key=lambda case: -case[0])[: self.frames]
+
+    @rank_zero_only
+    def on_test_end(self, trainer: pl.Trainer, module: Any) -> None:
+        """Write the sheet and say what is on it."""
+        file = Path(trainer.default_root_dir) / "worst.png"
+        write_png(file, np.vstack([row for _, _, row in self._worst]))
+        listed = ", ".join(f"frame {index}: AbsRel {error:.3f}" for error, index, _ in self._worst)
+        print(f"worst frames, from the top of {file}: {listed}")
 
 
 class PredictionSheet(pl.Callback):
@@ -86,9 +157,7 @@ class PredictionSheet(pl.Callback):
     ) -> None:
         """Draw a row of the sheet."""
         if len(self._rows) < self.frames:
-            predicted = module.metric_depth(batch)[0][0, 0].float().cpu().numpy()
-            row = sheet_row(to_rgb(batch["image"][0]), batch["depth"][0, 0].cpu().numpy(), predicted)
-            self._rows.append(cv2.resize(row, (1280, 1280 * row.shape[0] // row.shape[1])))
+            self._rows.append(prediction_row(module, batch))
 
     @rank_zero_only
     def on_validation_end(self, trainer: pl.Trainer, module: Any) -> None:

@@ -164,6 +164,7 @@ def test_test_prints_the_protocol_and_writes_every_image(config, unbroken):
     assert report["results"]["AbsRel"] == pytest.approx(mean)
     low, high = report["intervals"]["AbsRel"]
     assert low <= mean <= high
+    assert (folder / "worst.png").is_file() and (folder / "reliability.png").is_file()
 
 
 def test_a_sealed_checkpoint_is_calibrated_and_tests_as_the_run_did(config, unbroken, tmp_path):
