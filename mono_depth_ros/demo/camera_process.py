@@ -1,6 +1,7 @@
 """The camera process: publishes a source's frames as image and camera_info, as a driver does."""
 
 import csv
+import os
 import queue
 import sys
 import threading
@@ -11,6 +12,7 @@ from itertools import islice
 
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -24,6 +26,7 @@ from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
 SENT_COLUMNS = ("frame", "stamp_ns", "published_ns")
 
 _SUBSCRIBER_TIMEOUT = 90.0  # seconds
+_MATCHING = 0.5  # seconds in which the subscribers learn of the publisher as it learns of them
 _LONGEST_GAP = 1.0  # seconds: a longer pause in a recording is cut to this
 _AHEAD_BYTES = 300 << 20
 _FAREWELL = 0.5  # seconds for the last messages to leave
@@ -51,7 +54,7 @@ def main(args: Sequence[str] | None = None) -> int:
             if source.remark:
                 node.get_logger().warning(f"{settings.source}: {source.remark}")
             _play(node, source, settings, stop)
-        except (SourceError, TimeoutError, OSError) as error:
+        except (ParameterException, SourceError, TimeoutError, OSError) as error:
             return fail("camera", error)
     return 0
 
@@ -82,8 +85,7 @@ def _play(node: Node, source: Source, settings: Settings, stop: StopRequest) -> 
     if not source.is_live:
         room = _AHEAD_BYTES // (3 * source.camera.width * source.camera.height)
         frames = ahead(frames, max(1, min(settings.ahead, room)), stop)
-    sent = open(settings.sent or "/dev/null", "w", newline="", encoding="utf-8")
-    with sent:
+    with open(settings.sent or os.devnull, "w", newline="", encoding="utf-8") as sent:
         log = csv.writer(sent)
         log.writerow(SENT_COLUMNS)
         _wait_for_subscribers(image, settings.wait_for, stop)
@@ -111,9 +113,11 @@ def raw_camera_info(header: Header, camera: CameraModel) -> CameraInfo:
 
 def paced(frames: Iterator[Frame], source: Source, stop: StopRequest) -> Iterator[Frame]:
     """Frames at the time they are due: by their stamps where they have some, else at the source's rate."""
-    due, previous = time.monotonic(), None
-    for number, frame in enumerate(frames):
-        if number and not source.is_live:
+    due = previous = None
+    for frame in frames:
+        if due is None:
+            due = time.monotonic()
+        elif not source.is_live:
             gap = 1 / source.rate
             if frame.stamp is not None and previous is not None:
                 gap = min(max((frame.stamp - previous) / 1e9, 0.0), _LONGEST_GAP)
@@ -126,7 +130,7 @@ def paced(frames: Iterator[Frame], source: Source, stop: StopRequest) -> Iterato
 
 
 def ahead(frames: Iterator[Frame], number: int, stop: StopRequest) -> Iterator[Frame]:
-    """The same frames, fetched by a thread that is up to `number` of them ahead, from the first one on."""
+    """The same frames, fetched from now on by a thread that is up to `number` of them ahead, also of the first."""
     fetched: queue.Queue[Frame | Exception | None] = queue.Queue(number)
     ready = threading.Event()
 
@@ -149,19 +153,22 @@ def ahead(frames: Iterator[Frame], number: int, stop: StopRequest) -> Iterator[F
         finally:
             ready.set()
 
+    def taken() -> Iterator[Frame]:
+        while not (ready.wait(0.1) or stop.is_set()):
+            pass
+        while not stop.is_set():
+            try:
+                item = fetched.get(timeout=0.1)
+            except queue.Empty:
+                continue
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                return
+            yield item
+
     threading.Thread(target=fetch, daemon=True).start()
-    while not (ready.wait(0.1) or stop.is_set()):
-        pass
-    while not stop.is_set():
-        try:
-            item = fetched.get(timeout=0.1)
-        except queue.Empty:
-            continue
-        if isinstance(item, Exception):
-            raise item
-        if item is None:
-            return
-        yield item
+    return taken()
 
 
 def _wait_for_subscribers(image, number: int, stop: StopRequest) -> None:  # type: ignore[no-untyped-def]
@@ -170,6 +177,7 @@ def _wait_for_subscribers(image, number: int, stop: StopRequest) -> None:  # typ
         if time.monotonic() > deadline:
             found = f"{image.get_subscription_count()} subscribers"
             raise TimeoutError(f"{image.topic_name}: found {found} in {_SUBSCRIBER_TIMEOUT:.0f} s, expected {number}")
+    stop.wait(_MATCHING)
 
 
 if __name__ == "__main__":
