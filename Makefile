@@ -53,7 +53,7 @@ $(VENV)/.view: $(METADATA) | $(VENV)/bin/pip
 $(VENV)/.test: $(METADATA) | $(VENV)/bin/pip
 	@echo "Installing PyTorch, the training's packages and the test tools into $(VENV): about 6 GB"
 	$(PIP_INSTALL) '.[ros,demo,training,test]'
-	@touch $@
+	@touch $(VENV)/.demo $@
 
 $(VENV)/bin/pip:
 	@if [ "$$(uname -sm)" != "Linux x86_64" ]; then \
