@@ -1,5 +1,6 @@
 """The live view in Rerun: image, depth and cloud side by side; rerun-sdk is imported here alone."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import rerun.blueprint as rrb
 from mono_depth_ros.demo.recording import FrameSet
 
 _LOOPBACK = "127.0.0.1"
-_START = 1.5  # seconds in which a viewer without a screen gives up
+_START_TIMEOUT = 20.0  # seconds
+_GIVE_UP = 1.0  # seconds: a viewer that finds no graphics ends so soon after it has begun to listen
 
 
 def open_viewer(farthest: float) -> bool:
@@ -24,9 +26,10 @@ def open_viewer(farthest: float) -> bool:
         probe.bind((_LOOPBACK, 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "rerun", "--bind", _LOOPBACK, "--port", str(port), "--expect-data-soon"]
+    if not any(os.environ.get(screen) for screen in ("DISPLAY", "WAYLAND_DISPLAY")):
+        return False
     viewer = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(_START)
-    if viewer.poll() is not None:
+    if not _is_up(viewer, port):
         return False
     layout = rrb.Horizontal(
         rrb.Vertical(
@@ -54,3 +57,16 @@ def show(frame_set: FrameSet, farthest: float) -> None:
     packed = np.ascontiguousarray(good["rgb"]).view("<u4")
     colors = np.stack([packed >> shift & 0xFF for shift in (16, 8, 0)], axis=1).astype(np.uint8)
     rr.log("camera/points", rr.Points3D(np.stack([good[axis] for axis in "xyz"], axis=1), colors=colors))
+
+
+def _is_up(viewer: subprocess.Popen, port: int) -> bool:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while viewer.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection((_LOOPBACK, port), timeout=0.5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            time.sleep(_GIVE_UP)
+            break
+    return viewer.poll() is None

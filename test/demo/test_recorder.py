@@ -313,3 +313,13 @@ def test_rerun_gets_the_image_the_depth_and_the_points(tmp_path: Path):
     content = (tmp_path / "live.rrd").read_bytes()
     for entity in (b"camera/image", b"camera/depth", b"camera/points"):
         assert entity in content
+
+
+def test_without_a_screen_the_viewer_says_so_and_starts_nothing(monkeypatch):
+    pytest.importorskip("rerun")
+    from mono_depth_ros.demo import viewer
+
+    for screen in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(screen, raising=False)
+    monkeypatch.setattr(viewer.subprocess, "Popen", lambda *_, **__: pytest.fail("a viewer was started"))
+    assert viewer.open_viewer(6.0) is False
