@@ -9,13 +9,15 @@ from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEn
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from mono_depth_ros.ros import environment
+from mono_depth_ros.ros import consumers, environment
 
+DEFAULTS = str(environment.share_file("config/depth.yaml"))
 ARGUMENTS = {
     "image": ("image", "topic of the camera's images; with compressed:=true, /compressed is added to it"),
     "camera_info": ("camera_info", "topic of the camera's calibration"),
     "compressed": ("", "true: subscribe to the compressed images; empty: as params_file says"),
-    "params_file": (str(environment.share_file("config/depth.yaml")), "parameters of depth_node"),
+    "params_file": (DEFAULTS, "parameters of depth_node"),
+    "consumer": ("", f"parameters for what uses the depth: {', '.join(consumers.NAMES)}; params_file overrides"),
     "namespace": ("", "namespace of the node and its topics"),
     "rviz": ("false", "true: show image, depth and cloud in RViz"),
     "fixed_frame": ("camera_optical_frame", "RViz's fixed frame: the frame_id of the images, or one that tf knows"),
@@ -43,6 +45,11 @@ def nodes(context: LaunchContext) -> list[Action]:
     """depth_node, and RViz with its topics."""
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     parameters: list[str | dict[str, bool]] = [value["params_file"]]
+    remappings = [("image", value["image"]), ("camera_info", value["camera_info"])]
+    if value["consumer"]:
+        pack, renamed = consumers.pack(value["consumer"])
+        parameters.insert(1 if value["params_file"] == DEFAULTS else 0, str(pack))  # the later file wins
+        remappings += renamed
     if value["compressed"]:
         parameters.append({"compressed": value["compressed"].lower() in ("true", "1")})
     depth = Node(
@@ -52,7 +59,7 @@ def nodes(context: LaunchContext) -> list[Action]:
         namespace=value["namespace"],
         output="screen",
         parameters=parameters,
-        remappings=[("image", value["image"]), ("camera_info", value["camera_info"])],
+        remappings=remappings,
     )
     if value["rviz"].lower() not in ("true", "1"):
         return [depth]

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.pointcloud import MAX_SLANT, EdgeFilter
 
+SCAN_FORMATS = ("ros", "mavlink")
+_MAVLINK_BINS = 72
+_MAVLINK_BIN = math.radians(5.00001)  # a little over: PX4 divides by it and rounds up
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -120,6 +124,35 @@ class ScanBuilder:
         )
 
 
+def for_mavlink(scan: Scan) -> Scan:
+    """The scan as MAVLink's OBSTACLE_DISTANCE has it, for mavros and PX4's collision prevention.
+
+    All round, clockwise (x forward, y right, z down), in 72 bins of 5 degrees, the first of them straight ahead: PX4
+    reads one value for each 5 degrees and none between, and past the end of an array that starts anywhere else. A bin
+    holds its nearest range. 0 is something nearer than range_min; 0.01 m beyond range_max, that all of the bin is free;
+    NaN, that none of it is known to be taken and not all is known to be free. (mavros makes infinity unknown, and PX4
+    does not go where that is.)
+    """
+    clockwise = -(scan.angle_min + scan.angle_increment * np.arange(len(scan.ranges)))
+    numbers = np.rint(clockwise / _MAVLINK_BIN).astype(int)
+    values = scan.ranges.copy()
+    values[np.isneginf(values)] = 0
+    values[np.isposinf(values)] = scan.range_max + 0.01
+    ranges = np.full(_MAVLINK_BINS, np.nan, np.float32)
+    for number in np.unique(numbers):
+        edges = -(number + 0.5) * _MAVLINK_BIN, -(number - 0.5) * _MAVLINK_BIN
+        if scan.angle_min <= edges[0] and edges[1] <= scan.angle_max:  # a bin that is partly out of view is unknown
+            ranges[number] = _nearest_or_unknown(values[numbers == number], scan.range_max)
+    return Scan(
+        angle_min=0.0,
+        angle_max=(_MAVLINK_BINS - 1) * _MAVLINK_BIN,
+        angle_increment=_MAVLINK_BIN,
+        range_min=scan.range_min,
+        range_max=scan.range_max,
+        ranges=ranges,
+    )
+
+
 class ClearingPoints:
     """The ends of the free lines of sight of one pinhole camera, for sources that only clear.
 
@@ -146,6 +179,12 @@ class ClearingPoints:
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
         return self._ends[depth[self._every] > self._ends[..., 2]]
+
+
+def _nearest_or_unknown(values: NDArray[np.float32], range_max: float) -> np.float32:
+    """The smallest of the values (1 or more) in range; else NaN if one is NaN; else what they all are: free."""
+    in_range = values[values <= range_max]
+    return (in_range if in_range.size else values).min()
 
 
 def _level_rays(camera: CameraModel, pitch: float) -> tuple[NDArray[np.float64], ...]:

@@ -16,7 +16,7 @@ from mono_depth_ros.ros import messages
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.scan import ClearingPoints, ScanBuilder
+from mono_depth_ros.scan import ClearingPoints, ScanBuilder, for_mavlink
 
 AREA = "outputs"
 _XYZ = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
@@ -117,6 +117,8 @@ class Composer:
             self._problems.error(AREA, "band", f"{topics.SCAN}: {error}; set scan_min_height, scan_max_height")
             return None
         scan = builder.build(result.depth)
+        if settings.scan_format == "mavlink":
+            scan = for_mavlink(scan)
         return messages.scan_message(
             result.header, scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max, frame
         )

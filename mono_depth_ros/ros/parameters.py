@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 
 from mono_depth_ros.backends.select import BACKENDS, DEVICES, PRECISIONS
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
+from mono_depth_ros.scan import SCAN_FORMATS
 
 _CONFIGURED = " Takes effect in configure; cannot be changed while the node is configured."
 
@@ -100,6 +101,12 @@ class Settings:
         5.0, 0.1, 1000.0, "Metres at which the rays of depth/clearing_points end that met nothing within max_depth."
     )
 
+    scan_format: str = _choice(
+        "ros",
+        SCAN_FORMATS,
+        "How scan counts. ros: counter-clockwise, REP-117. mavlink: for mavros, clockwise in bins of 5 degrees, free is"
+        " 0.01 m beyond range_max.",
+    )
     scan_frame: str = _text("", "Level frame of scan (x forward, z up); empty: the image's without its _optical.")
     scan_camera_height: float = _number(
         0.0, -100.0, 100.0, "Metres of the camera above the level from which the heights of scan count."

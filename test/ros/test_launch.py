@@ -89,6 +89,18 @@ def test_compressed_overrides_the_parameter_file_only_when_given(load, argument,
     assert node["parameters"] == ["mine.yaml", *parameters]
 
 
+def test_a_consumers_pack_comes_after_the_defaults_and_before_the_users_own_parameters(load):
+    launch_file = load("depth.launch.py")
+    pack = str(REPOSITORY / "config" / "consumers" / "px4.yaml")
+    (node,) = nodes(launch_file, consumer="px4")
+    assert node["parameters"] == [str(REPOSITORY / "config" / "depth.yaml"), pack]
+    assert ("scan", "/mavros/obstacle/send") in node["remappings"]
+    (node,) = nodes(launch_file, consumer="px4", params_file="mine.yaml")
+    assert node["parameters"] == [pack, "mine.yaml"]
+    with pytest.raises(ValueError, match="'nav3', expected one of .*nav2"):
+        nodes(launch_file, consumer="nav3")
+
+
 def test_rviz_shows_the_nodes_own_topics(load):
     arguments = {"rviz": "true", "namespace": "front", "image": "/camera/image_raw", "fixed_frame": "map"}
     rviz, _ = nodes(load("depth.launch.py"), **arguments)
