@@ -151,8 +151,9 @@ def test_a_damaged_onnx_form_is_not_hidden_by_another_engine(tmp_path, sealed_ch
 
 # --- The choice
 
-LAPTOP = Machine(openvino=("FP32", "INT8", "BF16"), native_bf16=False)
-EPYC = Machine(openvino=("FP32", "INT8", "BF16"), native_bf16=True)
+OLD = Machine(openvino=("FP32", "INT8", "BF16"))
+LAPTOP = Machine(openvino=("FP32", "INT8", "BF16"), native_int8=True)
+EPYC = Machine(openvino=("FP32", "INT8", "BF16"), native_bf16=True, native_int8=True)
 WORKSTATION = Machine(gpu="NVIDIA H100", torch=True, openvino=("FP32",), onnxruntime=("CPUExecutionProvider",))
 JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"))
 
@@ -164,6 +165,8 @@ JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExec
         (EPYC, True, {}, "openvino cpu bf16"),
         (LAPTOP, True, {}, "openvino cpu int8"),
         (LAPTOP, False, {}, "openvino cpu fp32"),
+        (OLD, True, {}, "openvino cpu fp32"),
+        (OLD, True, {"precision": "int8"}, "openvino cpu int8"),
         (LAPTOP, False, {"precision": "bf16"}, "openvino cpu bf16"),
         (WORKSTATION, True, {}, "torch cuda fp16"),
         (WORKSTATION, True, {"precision": "bf16"}, "torch cuda bf16"),
@@ -199,6 +202,8 @@ def test_the_reason_is_told():
     assert str(candidates(EPYC, False)[0]) == (
         "openvino on cpu in bf16 (the fastest engine on a CPU; the CPU has native bf16)"
     )
+    slow = str(candidates(OLD, True, precision="int8")[0])
+    assert slow.endswith("the CPU has no native int8: slower and less exact than fp32)")
 
 
 @pytest.mark.parametrize("option", ["backend", "device", "precision"])

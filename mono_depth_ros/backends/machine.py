@@ -12,6 +12,8 @@ from pathlib import Path
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "torch")
 # Without one of these, OpenVINO emulates bfloat16, which is slower than float32.
 NATIVE_BF16 = {"avx512_bf16", "amx_bf16"}
+# Without one of these, int8 products are summed in 16 bits, which overflow: slower than float32, and less exact.
+NATIVE_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Machine:
         memory: bytes of RAM.
         gpu: name of the first CUDA device; empty without one.
         native_bf16: the CPU multiplies bfloat16 itself.
+        native_int8: the CPU sums products of int8 in 32 bits itself.
         openvino: optimisation capabilities of OpenVINO's CPU device; empty where OpenVINO is missing.
         onnxruntime: its execution providers; empty where it is missing.
         torch: PyTorch is installed.
@@ -35,6 +38,7 @@ class Machine:
     memory: int = 0
     gpu: str = ""
     native_bf16: bool = False
+    native_int8: bool = False
     openvino: tuple[str, ...] = ()
     onnxruntime: tuple[str, ...] = ()
     torch: bool = False
@@ -50,6 +54,7 @@ def detect() -> Machine:
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         gpu=gpu_name(),
         native_bf16=bool(flags & NATIVE_BF16),
+        native_int8=bool(flags & NATIVE_INT8),
         openvino=_openvino_capabilities(),
         onnxruntime=_onnxruntime_providers(),
         torch=find_spec("torch") is not None,

@@ -39,7 +39,6 @@ class Choice:
 
 def precisions(backend: str, device: str, machine: Machine, has_int8: bool) -> dict[str, str]:
     """Precisions that this engine has on this machine, best first, and why each is where it is; empty without it."""
-    int8 = {"int8": "the checkpoint has an int8 form"} if has_int8 else {}
     fp32 = {"fp32": "exact"}
     if device != "cpu" and not machine.gpu:
         return {}
@@ -51,13 +50,37 @@ def precisions(backend: str, device: str, machine: Machine, has_int8: bool) -> d
     if backend == "onnxruntime" and device == "cuda" and "CUDAExecutionProvider" in machine.onnxruntime:
         return fp32
     if backend == "onnxruntime" and device == "cpu" and machine.onnxruntime:
-        return fp32 | int8
+        return fp32 | ({"int8": "the checkpoint has an int8 form"} if has_int8 else {})
     if backend == "openvino" and machine.openvino:
-        fp16 = {"fp16": "the CPU has it"} if "FP16" in machine.openvino else {}
-        if machine.native_bf16 and "BF16" in machine.openvino:
-            return {"bf16": "the CPU has native bf16"} | int8 | fp32 | fp16
-        return int8 | fp32 | fp16 | {"bf16": "emulated, slow"}
+        return _openvino_precisions(machine, has_int8)
     return {}
+
+
+def _openvino_precisions(machine: Machine, has_int8: bool) -> dict[str, str]:
+    """What the CPU does itself comes before fp32, what it has to emulate after."""
+    native, emulated = {}, {}
+    if "BF16" in machine.openvino:
+        if machine.native_bf16:
+            native["bf16"] = "the CPU has native bf16"
+        else:
+            emulated["bf16"] = "the CPU has no native bf16: slower than fp32"
+    if has_int8:
+        if machine.native_int8:
+            native["int8"] = "the CPU has native int8, and the checkpoint an int8 form"
+        else:
+            emulated["int8"] = "the CPU has no native int8: slower and less exact than fp32"
+    if "FP16" in machine.openvino:
+        emulated["fp16"] = "half precision, where the CPU has it"
+    return native | {"fp32": "exact"} | emulated
+
+
+def available(machine: Machine, has_int8: bool) -> list[Choice]:
+    """Every engine of this machine in every precision, best first."""
+    return [
+        Choice(backend, device, precision, f"{reason}; {why}")
+        for backend, device, reason in ENGINES
+        for precision, why in precisions(backend, device, machine, has_int8).items()
+    ]
 
 
 def candidates(
@@ -75,14 +98,12 @@ def candidates(
     ):
         if value not in valid:
             raise ValueError(f"{name}: found {value!r}, expected one of {', '.join(valid)}")
-    found = []
-    for engine, place, reason in ENGINES:
-        wanted = backend in ("auto", engine) and (device == place or (device == "auto" and place != "tensorrt"))
-        available = precisions(engine, place, machine, has_int8) if wanted else {}
-        best = next(iter(available), "") if precision == "auto" else precision
-        if best in available:
-            found.append(Choice(engine, place, best, f"{reason}; {available[best]}"))
-    return found
+    best: dict[tuple[str, str], Choice] = {}
+    for choice in available(machine, has_int8):
+        right_device = device == choice.device or (device == "auto" and choice.device != "tensorrt")
+        if right_device and backend in ("auto", choice.backend) and precision in ("auto", choice.precision):
+            best.setdefault((choice.backend, choice.device), choice)
+    return list(best.values())
 
 
 def create(checkpoint: Checkpoint, choice: Choice, threads: int = 0) -> Backend:

@@ -19,7 +19,7 @@ from mono_depth_ros.demo.room import Room
 from mono_depth_ros.demo.virtual_camera import Pose, Renderer
 
 RATE = 30.0  # frames a second of what does not say
-KINDS = "virtual, the number of a webcam, a video file, a folder of images, or a rosbag2"
+KINDS = "virtual, the number of a webcam, a video file, an image or a folder of images, or a rosbag2"
 
 _IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _MILLIMETRE = np.float32(0.001)
@@ -34,10 +34,11 @@ class SourceError(ValueError):
 
 @dataclass(frozen=True)
 class Frame:
-    """One image: RGB (H, W, 3) uint8, and its stamp in ns since the epoch, or None for one that is taken just now."""
+    """One image: RGB (H, W, 3) uint8; its stamp in ns since the epoch, or None for one taken now; a file's name."""
 
     rgb: NDArray[np.uint8]
     stamp: int | None
+    name: str = ""
 
 
 class Source(Protocol):
@@ -77,7 +78,7 @@ def parse_source(text: str) -> Source:
         from mono_depth_ros.demo.bag_source import BagSource  # rosbags: in the demo's extra alone
 
         return BagSource(path if path.is_dir() else path.parent)
-    return FolderSource(path) if path.is_dir() else VideoSource(path)
+    return FolderSource(path) if path.is_dir() or path.suffix.lower() in _IMAGE_SUFFIXES else VideoSource(path)
 
 
 class VirtualSource:
@@ -153,7 +154,7 @@ class VideoSource:
 
 
 class FolderSource:
-    """Images by name, in rgb/ or in the folder itself; camera.yaml, stamps.csv and depth/ beside them where there are.
+    """Images by name, in rgb/ or in the folder itself, or one of them; camera.yaml, stamps.csv and depth/ beside them.
 
     stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds since the epoch);
     depth/<name>.png is 16-bit, millimetres, 0 where unknown, registered to the image.
@@ -161,12 +162,15 @@ class FolderSource:
 
     rate, is_live = RATE, False
 
-    def __init__(self, folder: Path) -> None:
-        images = folder / "rgb" if (folder / "rgb").is_dir() else folder
-        self._images = sorted((p for p in images.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES), key=_natural)
+    def __init__(self, path: Path) -> None:
+        images = path / "rgb" if (path / "rgb").is_dir() else path
+        files = [path] if path.is_file() else images.iterdir()
+        self._images = sorted((p for p in files if p.suffix.lower() in _IMAGE_SUFFIXES), key=_natural)
         if not self._images:
             raise SourceError(f"{images}: found no image, expected files that end in {', '.join(_IMAGE_SUFFIXES)}")
         self.length: int | None = len(self._images)
+        beside = self._images[0].parent
+        folder = beside.parent if beside.name == "rgb" else beside
         self._depth = folder / "depth"
         self._stamps = _read_stamps(folder / "stamps.csv", self._images)
         height, width = self._read(self._images[0]).shape[:2]
@@ -179,7 +183,7 @@ class FolderSource:
             if rgb.shape[:2] != (self.camera.height, self.camera.width):
                 found, expected = (f"{w}x{h}" for h, w in (rgb.shape[:2], (self.camera.height, self.camera.width)))
                 raise SourceError(f"{path}: found {found} pixels, expected {expected} like the images before it")
-            yield Frame(rgb, self._stamps.get(path.stem))
+            yield Frame(rgb, self._stamps.get(path.stem), path.stem)
 
     def truth(self, index: int) -> NDArray[np.float32] | None:
         """The depth image of the same name, unknown everywhere where there is none; None without depth/."""

@@ -1,0 +1,225 @@
+"""`mono-depth`: predict on pictures, look at the checkpoint and the machine, export, quantise, benchmark."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from mono_depth_ros import checkpoint as checkpoints
+from mono_depth_ros.backends import BackendError, machine, select
+from mono_depth_ros.camera import CameraModel, Rectifier
+from mono_depth_ros.checkpoint import CheckpointError
+from mono_depth_ros.demo.sources import parse_source
+from mono_depth_ros.estimator import DepthEstimator
+from mono_depth_ros.pointcloud import CloudBuilder, write_ply
+from mono_depth_ros.preview import DepthPreview
+
+OUTPUTS = ("depth", "preview", "ply")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 1 for an error, whose message goes to stderr, 130 for Ctrl-C."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    try:
+        options.run(options)
+    except (CheckpointError, BackendError, ValueError, OSError) as error:
+        print(f"mono-depth {options.command}: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"mono-depth {options.command}: {error}; pip install 'mono_depth_ros[export]'", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Commands and their options."""
+    top = argparse.ArgumentParser(prog="mono-depth", description="Metric depth from one camera.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    checkpoint = argparse.ArgumentParser(add_help=False)
+    checkpoint.add_argument("--checkpoint", type=Path, help="a .safetensors file (default: the one that ships)")
+    engine = argparse.ArgumentParser(add_help=False)
+    engine.add_argument("--backend", choices=select.BACKENDS, default="auto")
+    engine.add_argument("--device", choices=select.DEVICES, default="auto")
+    engine.add_argument("--precision", choices=select.PRECISIONS, default="auto")
+    engine.add_argument("--threads", type=int, default=0, help="of the CPU (default: the engine's choice)")
+    size = argparse.ArgumentParser(add_help=False)
+    size.add_argument(
+        "--input-size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
+        help="pixels the network gets (default: the checkpoint's)",
+    )
+
+    def add(name: str, run, text: str, parents: Sequence[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, parents=parents)
+        command.set_defaults(run=run)
+        return command
+
+    predict = add("predict", run_predict, "write the depth of pictures", (checkpoint, engine, size))
+    predict.add_argument("source", help="an image, a folder of them, a video, a webcam's number, or a rosbag2")
+    predict.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    predict.add_argument(
+        "--camera", type=Path, help="the lens (camera_calibration's YAML; default: camera.yaml beside)"
+    )
+    predict.add_argument("--frames", type=int, help="stop after so many")
+    predict.add_argument("--write", nargs="+", choices=OUTPUTS, default=OUTPUTS, help="what to write (default: all)")
+
+    add("info", run_info, "the checkpoint, this machine, and which engine is taken here and why", (checkpoint, engine))
+
+    export = add(
+        "export", run_export, "write the network for other engines, checked against PyTorch", (checkpoint, size)
+    )
+    export.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
+    export.add_argument("--format", choices=("onnx", "openvino"), default="onnx")
+
+    quantize = add("quantize", run_quantize, "add an int8 form, judged on frames with a limit", (checkpoint,))
+    quantize.add_argument("source", help="200 frames or more: a folder (with depth/ where there is any) or a video")
+    quantize.add_argument(
+        "-o", "--output", type=Path, help=".safetensors file to write (default: the checkpoint itself)"
+    )
+    quantize.add_argument("--frames", type=int, default=200, help="use so many of them, evenly spread")
+
+    benchmark = add("benchmark", run_benchmark, "time each engine here at each input size", (checkpoint,))
+    benchmark.add_argument("-o", "--output", type=Path, help="folder for benchmark.md, .json and .png")
+    benchmark.add_argument("--rounds", type=int, default=20, help="timed frames of each engine at each size")
+    return top
+
+
+def run_predict(options: argparse.Namespace) -> None:
+    """Write depth (16-bit PNG in millimetres, 0 is unknown), a preview beside the picture, and a cloud (PLY)."""
+    source = parse_source(options.source)
+    camera = CameraModel.from_yaml(options.camera) if options.camera else source.camera
+    estimator = load_estimator(options)
+    rectifier = Rectifier(camera)
+    cloud = CloudBuilder(rectifier.camera, dense=True)
+    preview = DepthPreview(0.0, estimator.checkpoint.info.max_depth)
+    options.output.mkdir(parents=True, exist_ok=True)
+    frames = islice(source.frames(), options.frames)
+    count = 0
+    for count, frame in enumerate(tqdm(frames, total=options.frames or source.length, unit=" frames"), start=1):
+        rgb = rectifier.rectify(frame.rgb)
+        depth = estimator.predict(rgb, rectifier.camera, confidence=False).depth
+        depth[~rectifier.valid_mask] = np.nan
+        name = options.output / (frame.name or f"{count - 1:06d}")
+        if "depth" in options.write:
+            write_image(f"{name}_depth.png", millimetres(depth))
+        if "preview" in options.write:
+            write_image(f"{name}_preview.png", cv2.cvtColor(np.hstack((rgb, preview.render(depth))), cv2.COLOR_RGB2BGR))
+        if "ply" in options.write:
+            write_ply(f"{name}.ply", cloud.build(depth, rgb))
+    print(f"{count} frames of {options.source} in {options.output}, by {estimator.choice}")
+    if source.remark and not options.camera:
+        print(source.remark)
+
+
+def run_info(options: argparse.Namespace) -> None:
+    """Print the checkpoint's metadata, the machine's, and each engine that would run here."""
+    checkpoint = checkpoints.load(options.checkpoint)
+    info = checkpoint.info
+    print(f"checkpoint     {checkpoint.path}")
+    rows = {
+        "sha256": checkpoint.sha256,
+        "architecture": ", ".join(f"{k}={v}" for k, v in info.architecture.items()),
+        "input size": f"{info.input_size[1]}x{info.input_size[0]}",
+        "focal length": f"{info.focal_length:g} px at that size",
+        "range": f"to {info.max_depth:g} m with that lens",
+        "metrics": ", ".join(f"{k}={v:.4g}" for k, v in info.metrics.items()),
+        "data": ", ".join(info.data),
+        "licence": info.licence,
+        "forms": "fp32, int8" if info.int8_sha256 else "fp32",
+    }
+    here = machine.detect()
+    rows["machine"] = f"{here.cpu}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, GPU: {here.gpu or 'none'}"
+    rows["engines"] = ", ".join(here.versions)
+    request = (options.backend, options.device, options.precision)
+    for name, value in rows.items():
+        print(f"{name:15}{value or '-'}")
+    engine, taken = select.start(checkpoint, info.input_size, *request, options.threads, here)
+    print(f"{'taken':15}{taken}")
+    for choice in select.candidates(here, bool(info.int8_sha256), *request):
+        if choice != taken:
+            print(f"{'else':15}{choice}")
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write an ONNX graph, or an OpenVINO IR, and say how far it is from PyTorch."""
+    from mono_depth_ros import export
+    from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
+    from mono_depth_ros.backends.torch_backend import TorchBackend, restore
+
+    checkpoint = checkpoints.load(options.checkpoint)
+    options.output.mkdir(parents=True, exist_ok=True)
+    file = options.output / f"{checkpoint.path.stem}{'.onnx' if options.format == 'onnx' else '.xml'}"
+    if options.format == "onnx":
+        file.write_bytes(export.to_onnx(restore(checkpoint), checkpoint.info))
+    else:
+        export.to_openvino(checkpoint.onnx(), file, options.input_size)
+    size = tuple(options.input_size or checkpoint.info.input_size)
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    reference = TorchBackend(restore(checkpoint), checkpoint.info)
+    difference = export.require_parity(reference, OpenVinoBackend(file), [noise])
+    print(f"{file}: at most {1e3 * difference.worst:.2g} mm from PyTorch")
+
+
+def run_quantize(options: argparse.Namespace) -> None:
+    """Add an int8 form to a checkpoint, if it is accurate enough on frames that it was not calibrated on."""
+    from mono_depth_ros.quantize import CalibrationFrame, quantize
+
+    checkpoint = checkpoints.load(options.checkpoint)
+    source = parse_source(options.source)
+    length = options.frames if source.length is None else min(options.frames, source.length)
+    last = length if source.length is None else source.length
+    picked = set(np.linspace(0, last - 1, length).round().astype(int).tolist())
+    frames = []
+    for index, frame in enumerate(tqdm(islice(source.frames(), last), total=last, unit=" frames")):
+        if index in picked:
+            truth, size = source.truth(index), checkpoint.info.input_size
+            frames.append(CalibrationFrame.shrunk(frame.rgb, source.camera, truth, size))
+    saved, judgement = quantize(checkpoint, frames, options.output or checkpoint.path)
+    print(f"{saved.path}: {judgement}")
+
+
+def run_benchmark(options: argparse.Namespace) -> None:
+    """Time each engine here at each input size, each against PyTorch as users run it."""
+    from mono_depth_ros import benchmark
+
+    here = machine.detect()
+    rows = benchmark.benchmark(checkpoints.load(options.checkpoint), here, rounds=options.rounds)
+    print(benchmark.table(rows))
+    if options.output:
+        benchmark.write(options.output, rows, here)
+
+
+def load_estimator(options: argparse.Namespace) -> DepthEstimator:
+    """The estimator that the options ask for."""
+    size = tuple(options.input_size) if options.input_size else None
+    return DepthEstimator.load(
+        options.checkpoint, options.backend, options.device, options.precision, size, options.threads
+    )
+
+
+def millimetres(depth: np.ndarray) -> np.ndarray:
+    """Depth (H, W) in metres as uint16; 0 where it is NaN or beyond 65 m."""
+    known = depth < 65.5
+    return np.where(known, np.round(1e3 * np.where(known, depth, 0)), 0).astype(np.uint16)
+
+
+def write_image(path: str, image: np.ndarray) -> None:
+    """Write a PNG; OSError where that fails, which OpenCV only tells by its return value."""
+    if not cv2.imwrite(path, image):
+        raise OSError(f"{path}: can't be written; is the disk full, or the folder read-only?")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
