@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rclpy.event_handler import QoSMessageLostInfo
 from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.ros import statistics
@@ -38,10 +39,15 @@ class Intake:
         if self._worker.offer(msg) is not None:
             self._statistics.count(statistics.DROPPED, "a newer one came")
 
-    def _count_lost(self, number: int) -> None:
-        """Count frames that were published but never got here, by the gap in one publisher's numbers.
+    def lost(self, event: QoSMessageLostInfo) -> None:
+        """Report what the middleware says was lost on the way; `_count_lost` counts."""
+        found = f"{self._topic}: {event.total_count} images were lost on the way so far, {event.total_count_change} now"
+        self._problems.warn(AREA, "lost", f"{found}; start the camera with the Fast DDS profile in config/fastdds.xml")
 
-        The QoS event for lost messages leaves out those that a newer one overwrote in the reader's queue.
+    def _count_lost(self, number: int) -> None:
+        """Count frames that were published but never read, by the gap in one publisher's numbers.
+
+        The QoS event for lost messages leaves out those that a newer one overwrote in the subscription's queue.
         """
         if 0 < self._number < number and self._publishers() == 1:
             self._statistics.count(statistics.LOST, number=number - self._number - 1)

@@ -20,7 +20,8 @@ class Statistics:
     """Counts since the node started and samples of the last frames; thread-safe.
 
     Each frame received ends as exactly one of published, dropped (a good frame not worth or not able to be processed in
-    time), rejected (the frame is bad) or failed (the engine is). Frames lost on the way to the node are counted apart.
+    time), rejected (the frame is bad) or failed (the engine is). Lost frames are those that the camera published and
+    the node never read: lost on the way, or overwritten by a newer one in the subscription's queue.
     """
 
     def __init__(self) -> None:

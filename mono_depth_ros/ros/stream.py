@@ -1,7 +1,9 @@
 """The stream while the node is active: subscriptions, intake, worker and pipeline, connected."""
 
 from collections.abc import Callable
+from typing import Any
 
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -49,7 +51,8 @@ class Stream:
             self._infos = self._subscribe(CameraInfo, info_topic, self._cameras.receive, CAMERA_INFO_INPUT)
             kind = CompressedImage if settings().compressed else Image
             intake = Intake(topic, self._worker, lambda: images.get_publisher_count(), statistics, problems)
-            images = self._subscribe(kind, topic, intake.receive, IMAGE_INPUT)
+            events = SubscriptionEventCallbacks(message_lost=intake.lost)
+            images = self._subscribe(kind, topic, intake.receive, IMAGE_INPUT, event_callbacks=events)
         except Exception:
             self.close()
             raise
@@ -72,9 +75,11 @@ class Stream:
         if self._worker.stop() is not None:
             self._statistics.count(outcomes.DROPPED, "the node was deactivated")
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile) -> Subscription:
+    def _subscribe(
+        self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile, **options: Any
+    ) -> Subscription:
         subscription = self._node.create_subscription(
-            kind, topic, callback, profile, qos_overriding_options=OVERRIDABLE
+            kind, topic, callback, profile, qos_overriding_options=OVERRIDABLE, **options
         )
         self._subscriptions.append(subscription)
         return subscription

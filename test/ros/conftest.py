@@ -12,6 +12,12 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 environment.configure(os.environ)  # Fast DDS reads it once in the life of a process
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ros_log_dir(tmp_path_factory):
+    """Logs of the tests' nodes stay out of the home folder."""
+    os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
+
+
 @pytest.fixture
 def peer():
     """A ROS node in this process that feeds and watches depth_node."""
