@@ -9,7 +9,13 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # What `colcon test` leaves out on a robot, or pytest where there is no ROS: the files, and the module that they need.
-NEEDS = {"ros": "rclpy", "training": "lightning", "test_network.py": "torch", "test_backends.py": "onnxruntime"}
+NEEDS = {
+    "demo": "rosbags",
+    "ros": "rclpy",
+    "test_backends.py": "onnxruntime",
+    "test_network.py": "torch",
+    "training": "lightning",
+}
 collect_ignore = [name for name, module in NEEDS.items() if find_spec(module) is None]
 
 
