@@ -37,7 +37,8 @@ class NyuMat(RgbdDataset):
         self.field = {"filled": "depths", "raw": "rawDepths"}[depth]
         self.rows = take(nyu.official_rows(split), rows, every, self.source)
         if not self.source.is_file():
-            raise FileNotFoundError(f"{self.source}: no such file; get the 2.8 GB file from NYU's site")
+            advice = "get nyu_depth_v2_labeled.mat (2.8 GB) from NYU's site"
+            raise FileNotFoundError(f"{self.source}: no such file; {advice}")
         self._check_layout()
 
     def __len__(self) -> int:
