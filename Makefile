@@ -3,7 +3,6 @@
 VENV ?= .venv
 SOURCE ?= virtual
 OUT ?= demo_output
-MINUTES ?= 30
 PYTHONS = $(or $(PYTHON),python3 python3.12 python3.11 python3.13 python3.10)
 PIP_INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --editable
 METADATA = setup.cfg setup.py pyproject.toml
@@ -11,14 +10,13 @@ METADATA = setup.cfg setup.py pyproject.toml
 # .venv stands alone: nothing of a sourced ROS distribution or of another environment may leak into it.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test lint bench soak clean
+.PHONY: help demo test lint bench clean
 
 help:
 	@echo "make demo   the node on a camera, in .venv: SOURCE=virtual|webcam number|video|folder|rosbag2, OUT=folder, VIEW=1 (Rerun)"
 	@echo "make test   ruff, mypy and every test (adds PyTorch and the training's packages to .venv)"
 	@echo "make lint   ruff and mypy alone"
 	@echo "make bench  timings of the network and the node on this machine"
-	@echo "make soak   half an hour of the node under trouble (MINUTES=30)"
 	@echo "make clean  removes .venv and what was built; keeps demo_output and runs"
 
 demo: $(VENV)/.demo $(if $(VIEW),$(VENV)/.view)
@@ -33,9 +31,6 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(VENV)/bin/mono-depth benchmark
-
-soak: $(VENV)/.test
-	$(VENV)/bin/python -m test.ros.soak --minutes "$(MINUTES)"
 
 clean:
 	rm -rf "$(VENV)" build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
