@@ -30,7 +30,7 @@ class DepthCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer as configured, with the loggers and callbacks that every run has."""
         folder = self._get(self.config_init, "trainer.default_root_dir") or "runs"
-        place = {"save_dir": folder, "name": "", "version": ""}
+        place: dict[str, Any] = {"save_dir": folder, "name": "", "version": ""}
         return super().instantiate_trainer(logger=[CSVLogger(**place), TensorBoardLogger(**place)], **kwargs)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -70,8 +71,8 @@ class DepthModule(pl.LightningModule):
 
     def on_fit_start(self) -> None:
         """Start from the sealed checkpoint named, or from ImageNet's weights."""
-        if not self.has_weights and not self.hparams.start:
-            load_pretrained(self.network.encoder, self.hparams.encoder, self.hparams.encoder_weights)
+        if not self.has_weights and not self.hparams["start"]:
+            load_pretrained(self.network.encoder, self.hparams["encoder"], self.hparams["encoder_weights"])
             self.has_weights = True
         self.require_weights()
 
@@ -90,14 +91,14 @@ class DepthModule(pl.LightningModule):
             ValueError: neither was named, and figures of random weights would be worth nothing.
         """
         if not self.has_weights:
-            if not self.hparams.start:
+            if not self.hparams["start"]:
                 raise ValueError("no weights to test; name them by --ckpt_path (training) or --model.start (sealed)")
-            load_sealed(self.network, self.hparams.start)
+            load_sealed(self.network, self.hparams["start"])
             self.has_weights = True
 
     def on_train_epoch_start(self) -> None:
         """Hold batch normalisation still where asked to."""
-        if self.hparams.freeze_norm:
+        if self.hparams["freeze_norm"]:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
@@ -157,20 +158,20 @@ class DepthModule(pl.LightningModule):
             if self.network.error_head:
                 write_reliability(folder / "reliability.png", self.error_metrics.table())
 
-    def configure_optimizers(self) -> dict:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam (0.9, 0.999) under OneCycleLR, whose momentum cycling would override beta1."""
         h = self.hparams
-        rates = [h.encoder_lr or h.max_lr, h.max_lr]
+        rates = [h["encoder_lr"] or h["max_lr"], h["max_lr"]]
         rest = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
         groups = [{"params": list(self.network.encoder.parameters())}, {"params": rest}]
-        optimizer = torch.optim.AdamW(groups, lr=h.max_lr, betas=(0.9, 0.999), weight_decay=h.weight_decay)
+        optimizer = torch.optim.AdamW(groups, lr=h["max_lr"], betas=(0.9, 0.999), weight_decay=h["weight_decay"])
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=rates,
             total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=h.warmup,
-            div_factor=h.div_factor,
-            final_div_factor=h.final_div_factor,
+            pct_start=h["warmup"],
+            div_factor=h["div_factor"],
+            final_div_factor=h["final_div_factor"],
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
@@ -166,5 +167,5 @@ class PredictionSheet(pl.Callback):
         folder = Path(trainer.default_root_dir)
         write_png(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet)
         for logger in trainer.loggers:
-            if hasattr(logger.experiment, "add_image"):
+            if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("predictions", sheet, trainer.global_step, dataformats="HWC")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
+from torch import nn
 
 from mono_depth_ros.checkpoint import CheckpointInfo
 from mono_depth_ros.export import seal
@@ -50,7 +51,9 @@ def measure(cli: DepthCLI, use: str) -> dict[str, float]:
 @torch.no_grad()
 def calibrate(error_head: ErrorHead, error_scale: float) -> None:
     """Multiply every predicted error by ``error_scale``: the head predicts its logarithm, so its bias grows by ln."""
-    error_head.convs[-1].bias += math.log(error_scale)
+    last = error_head.convs[-1]
+    assert isinstance(last, nn.Conv2d) and last.bias is not None
+    last.bias += math.log(error_scale)
 
 
 def describe(cli: DepthCLI, metrics: dict[str, float], licence: str) -> CheckpointInfo:
@@ -58,16 +61,10 @@ def describe(cli: DepthCLI, metrics: dict[str, float], licence: str) -> Checkpoi
     h, transform = cli.model.hparams, cli.datamodule.transform
     mean, std = (tuple(255 * value for value in values) for values in transform.normalisation)
     return CheckpointInfo(
-        architecture={
-            "encoder": h.encoder,
-            "decoder": h.decoder,
-            "width": h.width,
-            "max_depth": h.max_depth,
-            "error": h.error,
-        },
+        architecture={name: h[name] for name in ("encoder", "decoder", "width", "max_depth", "error")},
         input_size=transform.input_size,
         focal_length=transform.canonical,
-        max_depth=h.max_depth,
+        max_depth=h["max_depth"],
         mean=mean,
         std=std,
         metrics=metrics,

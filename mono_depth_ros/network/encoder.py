@@ -2,6 +2,7 @@
 
 import timm
 from timm.layers import Conv2dSame
+from timm.models import FeatureInfo
 from torch import Tensor, nn
 
 STRIDES = [2, 4, 8, 16, 32]
@@ -24,10 +25,12 @@ class Encoder(nn.Module):
             close = ", ".join(timm.list_models(f"*{name[:12]}*")[:5]) or "see timm.list_models()"
             raise ValueError(f"encoder: timm has no model {name!r}; close names: {close}")
         self.features = timm.create_model(name, pretrained=pretrained, features_only=True)
-        strides = self.features.feature_info.reduction()
+        info = self.features.feature_info
+        assert isinstance(info, FeatureInfo)
+        strides = info.reduction()
         if strides != STRIDES:
             raise ValueError(f"encoder: {name} has feature maps at strides {strides}, expected {STRIDES}")
-        self.channels: list[int] = self.features.feature_info.channels()
+        self.channels: list[int] = info.channels()
         fix_same_padding(self.features)
 
     def forward(self, image: Tensor) -> list[Tensor]:
