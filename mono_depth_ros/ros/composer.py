@@ -27,7 +27,8 @@ _Builder = TypeVar("_Builder")
 class Result:
     """One frame with its depth: all of one size and of one pinhole camera, None where that is unknown.
 
-    rgb (H, W, 3) uint8; depth (H, W) float32, metres with REP-117's values; confidence (H, W) float32 or None.
+    rgb (H, W, 3) uint8; depth (H, W) float32, metres with REP-117's values; confidence (H, W) float32 or None;
+    farthest: metres beyond which depth is +Inf, so that nothing is known to be free farther than that.
     """
 
     header: Header
@@ -35,6 +36,7 @@ class Result:
     depth: NDArray[np.float32]
     confidence: NDArray[np.float32] | None
     camera: CameraModel | None
+    farthest: float
 
 
 class Composer:
@@ -91,8 +93,8 @@ class Composer:
         return messages.cloud_message(result.header, builder.build(result.depth, result.rgb, result.confidence))
 
     def _clearing_points(self, result: Result, camera: CameraModel, settings: Settings) -> PointCloud2:
-        ends = self._built(ClearingPoints, camera, settings.clearing_range).build(result.depth)
-        return messages.cloud_message(result.header, ends.view(_XYZ)[:, 0])
+        ends = self._built(ClearingPoints, camera, min(settings.clearing_range, result.farthest))
+        return messages.cloud_message(result.header, ends.build(result.depth).view(_XYZ)[:, 0])
 
     def _scan(self, result: Result, camera: CameraModel, settings: Settings) -> LaserScan | None:
         optical = result.header.frame_id
@@ -110,7 +112,7 @@ class Composer:
                 max_height=settings.scan_max_height,
                 pitch=settings.scan_pitch,
                 range_min=settings.min_depth,
-                range_max=settings.max_depth,
+                range_max=result.farthest,
                 max_slant=settings.max_slant,
             )
         except ValueError as error:

@@ -120,7 +120,7 @@ class Reporter:
 
 def _reason_of_silence(source: Input) -> str:
     if source.matched():
-        return "its publisher is connected but sends nothing"
+        return "its publisher is connected, but nothing comes"
     if source.present():
         return "its publisher has another message type or an incompatible QoS"
     return "nobody publishes it; start the camera, or remap image to its topic"

@@ -98,7 +98,7 @@ class Settings:
     points_confidence: bool = _flag(False, "Give depth/points a fifth field, confidence (float32, 0 to 1).")
 
     clearing_range: float = _number(
-        5.0, 0.1, 1000.0, "Metres at which the rays of depth/clearing_points end that met nothing within max_depth."
+        5.0, 0.1, 1000.0, "Metres at which rays of depth/clearing_points end; less where depth does not reach so far."
     )
 
     scan_format: str = _choice(

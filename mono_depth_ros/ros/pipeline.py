@@ -89,8 +89,9 @@ class Pipeline:
         for name, seconds in self._engine.timings().items():
             self._statistics.sample(f"predict: {name}", seconds)
         with self._statistics.stage("compose"):
-            depth, confidence = self._gated(prediction, view, settings)
-            result = Result(msg.header, rgb, depth, confidence, view.camera)
+            farthest = min(settings.max_depth, self._engine.farthest(rgb.shape, view.camera))
+            depth, confidence = self._gated(prediction, view, farthest, settings)
+            result = Result(msg.header, rgb, depth, confidence, view.camera, farthest)
             messages = self._composer.compose(result, settings, wanted)
         age = self._check_age(msg, settings)
         with self._statistics.stage("publish"):
@@ -119,11 +120,10 @@ class Pipeline:
         return rgb
 
     def _gated(
-        self, prediction: Prediction, view: View, settings: Settings
+        self, prediction: Prediction, view: View, farthest: float, settings: Settings
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Depth and confidence; +-Inf outside the range (REP-117), NaN where the network or the lens is blind."""
         depth, confidence = prediction.depth, prediction.confidence
-        farthest = min(settings.max_depth, self._engine.farthest(depth.shape, view.camera))
         depth = limit_range(depth, settings.min_depth, farthest)
         if settings.min_confidence > 0:
             if confidence is None:

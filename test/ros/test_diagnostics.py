@@ -64,7 +64,7 @@ def test_the_level_of_latency_follows_its_thresholds(age, level):
 
 @pytest.mark.parametrize(
     ("matched", "present", "reason"),
-    [(1, 1, "sends nothing"), (0, 1, "incompatible QoS"), (0, 0, "nobody publishes it")],
+    [(1, 1, "nothing comes"), (0, 1, "incompatible QoS"), (0, 0, "nobody publishes it")],
 )
 def test_silence_is_an_error_after_its_timeout_and_says_why(matched, present, reason):
     watched = Watched()

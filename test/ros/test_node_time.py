@@ -51,5 +51,5 @@ def test_late_frames_raise_the_level_of_latency(camera):
 
 
 def test_silence_of_the_camera_is_said(camera, running):
-    camera.expect_status("image", ERROR, "/image: no image for", "its publisher is connected but sends nothing")
+    camera.expect_status("image", ERROR, "/image: no image for", "its publisher is connected, but nothing comes")
     assert "/image: no image for" in running.log()

@@ -79,6 +79,16 @@ def test_depth_is_infinite_outside_the_parameters_and_the_networks_own_range():
     assert np.array_equal(depth[np.isfinite(depth)], true[(true >= 0.5) & (true <= LIMIT)])
 
 
+def test_nothing_is_called_free_farther_than_the_network_can_see():
+    bench = Bench(max_depth=100.0, clearing_range=50.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert bench.last(topics.SCAN).range_max == LIMIT
+    cloud = bench.last(topics.CLEARING_POINTS)
+    ends = np.frombuffer(cloud.data, np.float32).reshape(-1, 3)
+    assert len(ends) > 0
+    assert np.linalg.norm(ends, axis=1) == pytest.approx(LIMIT)
+
+
 def test_points_under_the_minimum_of_confidence_are_nan_in_depth_and_cloud():
     bench = Bench(min_confidence=0.5, max_slant=90.0, points_confidence=True)
     bench.process(make_image(Time(sec=1)), make_info())
