@@ -54,7 +54,7 @@ def main(args: Sequence[str] | None = None) -> int:
             if source.remark:
                 node.get_logger().warning(f"{settings.source}: {source.remark}")
             _play(node, source, settings, stop)
-        except (ParameterException, SourceError, TimeoutError, OSError) as error:
+        except (ParameterException, SourceError, OSError) as error:
             return fail("camera", error)
     return 0
 

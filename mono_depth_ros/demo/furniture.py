@@ -5,53 +5,20 @@ z up from the floor; the middle of the footprint is the origin.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.random import Generator
 
 from mono_depth_ros.demo import textures
+from mono_depth_ros.demo.boxes import Box, Piece
 from mono_depth_ros.demo.textures import Surface
 
 WOODS = ((96, 60, 34), (140, 98, 60), (176, 136, 92), (205, 172, 128), (70, 44, 30), (226, 222, 214), (58, 56, 56))
 CLOTHS = ((92, 96, 104), (70, 86, 120), (130, 52, 46), (74, 92, 66), (170, 150, 122), (200, 190, 176), (52, 52, 58))
 PLASTICS = ((30, 30, 32), (200, 200, 198), (150, 30, 28), (35, 70, 130), (60, 110, 80), (210, 160, 50))
 
-
-@dataclass(frozen=True)
-class Box:
-    """A block: centre and size (x, y, z) in metres, turned by yaw (radians, about z).
-
-    front, if given, is the surface of the side towards -y; light is what a side radiates, in the units of Room.
-    """
-
-    center: tuple[float, float, float]
-    size: tuple[float, float, float]
-    surface: Surface
-    front: Surface | None = None
-    yaw: float = 0.0
-    light: float = 0.0
-
-    def moved(self, x: float, y: float, yaw: float) -> "Box":
-        """The same box after its piece of furniture was turned by yaw and then put at (x, y)."""
-        cosine, sine = np.cos(yaw), np.sin(yaw)
-        cx, cy, cz = self.center
-        center = (float(x + cosine * cx - sine * cy), float(y + sine * cx + cosine * cy), cz)
-        return replace(self, center=center, yaw=self.yaw + yaw)
-
-
-Piece = list[Box]
 Maker = Callable[[Generator], Piece]
-
-
-def footprint(piece: Piece) -> tuple[float, float, float]:
-    """Half width, half depth, and height of a piece, in metres; its boxes may be turned a little."""
-    reach = [
-        (abs(b.center[0]) + b.size[0] / 2, abs(b.center[1]) + b.size[1] / 2, b.center[2] + b.size[2] / 2) for b in piece
-    ]
-    half_width, half_depth, height = np.max(reach, axis=0)
-    return float(half_width), float(half_depth), float(height)
 
 
 def _wood(rng: Generator) -> Surface:
@@ -146,13 +113,14 @@ def sofa(rng: Generator) -> Piece:
 def bed(rng: Generator) -> Piece:
     """Frame, mattress, quilt, pillows, head board, and a stand beside it with a lamp."""
     x, y, top, surface = rng.uniform(0.5, 0.9), 1.02, rng.uniform(0.45, 0.58), _wood(rng)
+    head = rng.uniform(0.85, 1.2)
     quilt, pillow = _cloth(rng), partial(textures.cloth, color=(222, 220, 214))
     pillows = (-x / 2, x / 2) if x > 0.65 else (0.0,)
     return [
         Box((0, 0, 0.15), (2 * x, 2 * y, 0.3), surface),
         Box((0, 0, (top + 0.2) / 2), (2 * x - 0.04, 2 * y - 0.08, top - 0.2), pillow),
         Box((0, -0.25, top - 0.06), (2 * x + 0.06, 2 * y - 0.5, 0.2), quilt),
-        Box((0, y, 0.5), (2 * x + 0.06, 0.06, rng.uniform(0.85, 1.2)), surface),
+        Box((0, y, head / 2), (2 * x + 0.06, 0.06, head), surface),
         *(Box((p, y - 0.32, top + 0.06), (0.62, 0.4, 0.14), pillow, yaw=rng.uniform(-0.1, 0.1)) for p in pillows),
         *(b.moved(x + 0.3, y - 0.22, 0) for b in nightstand(rng)),
     ]

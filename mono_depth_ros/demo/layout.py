@@ -11,7 +11,8 @@ import numpy as np
 from numpy.random import Generator
 
 from mono_depth_ros.demo import furniture, textures
-from mono_depth_ros.demo.furniture import Box, Maker, Piece
+from mono_depth_ros.demo.boxes import Box, Piece, footprint
+from mono_depth_ros.demo.furniture import Maker
 from mono_depth_ros.demo.textures import Surface
 
 # Yaw that turns a piece's back (+y) to the wall it stands at: the walls at +y, +x, -y, -x, seen in this order.
@@ -69,7 +70,7 @@ class Layout:
 
     def stand(self, piece: Piece, x: float, y: float, yaw: float, gap: float) -> bool:
         """Put a piece on the floor, unless something stands within `gap` of it, or a wall is in the way."""
-        half_x, half_y, _ = furniture.footprint(piece)
+        half_x, half_y, _ = footprint(piece)
         cosine, sine = abs(np.cos(yaw)), abs(np.sin(yaw))
         reach_x, reach_y = half_x * cosine + half_y * sine, half_x * sine + half_y * cosine
         if abs(x) + reach_x > self.size[0] / 2 or abs(y) + reach_y > self.size[1] / 2:
@@ -85,7 +86,7 @@ class Layout:
 
     def at_wall(self, rng: Generator, piece: Piece, gap: float = 0.06) -> bool:
         """Try a few places at walls for a piece of furniture."""
-        half_x, half_y, height = furniture.footprint(piece)
+        half_x, half_y, height = footprint(piece)
         for _ in range(30):
             wall = int(rng.integers(4))
             room = self.wall_length(wall) / 2 - half_x - 0.03

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.demo.furniture import Box
+from mono_depth_ros.demo.boxes import Box
 
 Array = NDArray[np.float32]
 

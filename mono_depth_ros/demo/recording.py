@@ -140,9 +140,11 @@ class Recorder:
             self._attempt(lambda: self._write(frame_set))
 
     def close(self) -> None:
-        """Finish the bag, so that it can be read."""
+        """Finish the bag, so that it can be read; one without a set is removed."""
         if self._writer:
             self._attempt(self._writer.close)
+            if not self.count:
+                shutil.rmtree(self._bag, ignore_errors=True)
         self._writer = None
 
     def _open(self) -> None:

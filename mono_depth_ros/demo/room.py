@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from mono_depth_ros.demo import lighting
-from mono_depth_ros.demo.furniture import Box
+from mono_depth_ros.demo.boxes import Box
 from mono_depth_ros.demo.layout import Layout, furnished
 from mono_depth_ros.demo.lighting import Array, Faces, Obstacles
 from mono_depth_ros.demo.textures import Picture, Surface

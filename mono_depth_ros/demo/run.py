@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
         summary = json.loads((options.output / MEASUREMENTS).read_text(encoding="utf-8"))
         print(described(summary, options.output, time.monotonic() - started))
         _check(summary)
-    except (DemoError, SourceError) as error:
+    except (DemoError, SourceError, OSError) as error:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

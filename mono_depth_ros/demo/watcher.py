@@ -140,7 +140,7 @@ def main(args: Sequence[str] | None = None) -> int:
     stop = StopRequest()
     try:
         _watch(options, stop)
-    except (SourceError, NodeError, TimeoutError) as error:
+    except (SourceError, NodeError, OSError) as error:
         return fail("watcher", error)
     return 0
 

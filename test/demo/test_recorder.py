@@ -151,6 +151,13 @@ def test_recording_stops_before_the_disk_is_full_and_what_it_has_stays_readable(
     assert [found.stamp for found in recorded_sets(tmp_path / BAG)] == [frame_set(0).stamp]
 
 
+def test_without_room_from_the_start_no_bag_is_left(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(recording.shutil, "disk_usage", lambda path: namedtuple("usage", "free")(0))
+    recorder = recorded(tmp_path / BAG, [frame_set(0)])
+    assert recorder.count == 0 and "0 MB free" in recorder.problem
+    assert not (tmp_path / BAG).exists()
+
+
 def test_a_write_that_the_system_refuses_ends_the_recording_alone(tmp_path: Path):
     # A real refusal: files of this process may not grow beyond 20 kB, as on a disk that is full.
     code = f"""

@@ -114,6 +114,14 @@ def test_depth_of_another_kind_is_refused(tmp_path: Path):
         FolderSource(folder).truth(0)
 
 
+def test_one_image_is_a_source_with_the_lens_beside_it(tmp_path: Path):
+    folder = write_folder(tmp_path, ["a.png", "b.png"])
+    (folder / "camera.yaml").write_text(YAML.format(width=64, height=48))
+    source = parse_source(str(folder / "rgb" / "b.png"))
+    (frame,) = source.frames()
+    assert (frame.name, int(frame.rgb[0, 0, 0]), source.camera.fx, source.length) == ("b", 10, 50.0, 1)
+
+
 @pytest.mark.parametrize("text", ["", "nothing/here", "999", "virtual2"])
 def test_what_is_no_source_is_refused_with_the_choices(text: str, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # "" is the folder one is in, and it holds no image
