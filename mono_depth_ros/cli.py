@@ -1,4 +1,4 @@
-"""`mono-depth`: predict on pictures, look at the checkpoint and the machine, export, quantise, benchmark."""
+"""`mono-depth`: predict on pictures, look at checkpoint, machine and ROS graph, export, quantise, benchmark."""
 
 import argparse
 import logging
@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mono-depth {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"mono-depth {options.command}: {error}; pip install 'mono_depth_ros[export]'", file=sys.stderr)
+        extra = "ros" if options.command == "doctor" else "export"
+        print(f"mono-depth {options.command}: {error}; pip install 'mono_depth_ros[{extra}]'", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -93,6 +94,10 @@ def parser() -> argparse.ArgumentParser:
     benchmark = add("benchmark", run_benchmark, "time each engine here at each input size", (checkpoint,))
     benchmark.add_argument("-o", "--output", type=Path, help="folder for benchmark.md, .json and .png")
     benchmark.add_argument("--rounds", type=int, default=20, help="timed frames of each engine at each size")
+
+    doctor = add("doctor", run_doctor, "look at the live ROS graph: what is wrong, and what mends it", ())
+    doctor.add_argument("--node", default="depth_node", help="its name (default: depth_node)")
+    doctor.add_argument("--seconds", type=float, default=4.0, help="how long to look (default: 4)")
     return top
 
 
@@ -199,6 +204,16 @@ def run_benchmark(options: argparse.Namespace) -> None:
     print(benchmark.table(rows))
     if options.output:
         benchmark.write(options.output, rows, here)
+
+
+def run_doctor(options: argparse.Namespace) -> None:
+    """Print what is wrong and what mends it; exit code 1 for anything that is wrong, and not for mere hints."""
+    from mono_depth_ros.ros import observe  # rclpy, which no other command needs
+
+    findings = observe.examine(options.seconds, options.node)
+    print("\n".join(map(str, findings)) or f"nothing is wrong around {options.node}")
+    if any(finding.is_error for finding in findings):
+        raise SystemExit(1)
 
 
 def load_estimator(options: argparse.Namespace) -> DepthEstimator:

@@ -1,0 +1,225 @@
+"""What is wrong in a live graph around depth_node, and what mends it: pure judgements of one observation."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from statistics import median
+
+from mono_depth_ros.ros.observation import COMPRESSED, Endpoint, Info, Observation, Topic
+
+_DEPTH_ENCODINGS = ("16UC1", "32FC1")
+_ASSUMED = "metres are those of an assumed 63 degrees of view; there is no cloud and no scan"
+_CALIBRATE = "calibrate: ros2 run camera_calibration cameracalibrator; give the driver its file (camera_info_url)"
+_OLD_IMAGE, _OLD_DEPTH = 0.3, 0.3  # seconds: from the stamp to here, and from the image to its depth
+_LARGE = 500_000  # bytes: Fast DDS's default shared memory holds no more
+_ODD_VIEW = (20.0, 150.0)  # degrees across
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong, or worth a look, and what mends it."""
+
+    problem: str
+    fix: str
+    is_error: bool = True
+
+    def __str__(self) -> str:
+        return f"{'WRONG' if self.is_error else 'HINT '}  {self.problem}\n       fix: {self.fix}"
+
+
+def diagnose(seen: Observation, known_encodings: tuple[str, ...]) -> list[Finding]:
+    """All findings, errors first. known_encodings: those that depth_node decodes."""
+    findings = [finding for check in _CHECKS for finding in check(seen)]
+    findings += _encoding(seen, known_encodings)
+    return sorted(findings, key=lambda finding: not finding.is_error)
+
+
+def _node(seen: Observation) -> Iterator[Finding]:
+    if not seen.depth_node:
+        others = ", ".join(seen.nodes) or "none at all"
+        yield Finding(
+            f"no depth_node in domain {seen.domain}; nodes: {others}",
+            "ros2 launch mono_depth_ros depth.launch.py; elsewhere: the same ROS_DOMAIN_ID, "
+            "ROS_AUTOMATIC_DISCOVERY_RANGE and RMW_IMPLEMENTATION here; under another name: --node NAME",
+        )
+    elif seen.image is None:
+        name = seen.depth_node
+        fix = f"ros2 lifecycle set {name} configure && ros2 lifecycle set {name} activate, or autostart: true"
+        yield Finding(f"{name} takes no images: it is not active", f"{fix}; its log says why it failed, if it did")
+
+
+def _camera(seen: Observation) -> Iterator[Finding]:
+    topic = seen.image
+    if topic is None:
+        return
+    if not topic.publishers:
+        fix = _remap("image", seen.image_topics) or "start the camera's driver, in this ROS_DOMAIN_ID"
+        yield Finding(f"{topic.name}: no camera publishes it", fix)
+        return
+    wanted = {end.type for end in topic.subscriptions if end.node == seen.depth_node}
+    for end in topic.publishers:
+        if wanted and end.type not in wanted:
+            hint = "compressed:=true" if end.type == COMPRESSED else "remap image to a topic of the right type"
+            yield Finding(f"{topic.name}: {end.node} publishes {end.type}, expected {', '.join(wanted)}", hint)
+    if len(topic.publishers) > 1:
+        names = ", ".join(end.node for end in topic.publishers)
+        yield Finding(f"{topic.name}: {len(topic.publishers)} publish it ({names})", "stop all but one, or remap")
+    if not seen.images:
+        text = f"{topic.name}: published by {topic.publishers[0].node}, but no image came in {seen.seconds:.0f} s"
+        yield Finding(text, f"look at the driver's log; ros2 topic hz {topic.name}")
+
+
+def _compatibility(seen: Observation) -> Iterator[Finding]:
+    for topic in (seen.image, seen.camera_info, *seen.outputs):
+        pairs = product(topic.publishers, topic.subscriptions) if topic else ()
+        for publisher, subscription in pairs:
+            if topic and seen.depth_node in (publisher.node, subscription.node):
+                for policy, offered, asked in _incompatible(publisher, subscription):
+                    pair = f"{publisher.node} offers {offered}, {subscription.node} asks for {asked}"
+                    fix = _agreed(seen.depth_node, topic, subscription, policy, offered)
+                    yield Finding(f"{topic.name}: incompatible {policy}, nothing arrives: {pair}", fix)
+
+
+def _agreed(depth_node: str, topic: Topic, subscription: Endpoint, policy: str, offered: str) -> str:
+    if policy == "durability":
+        return f"let {subscription.node} ask for {offered}"
+    if subscription.node == depth_node:
+        return f"set qos_overrides.{topic.name}.subscription.reliability: best_effort (the default)"
+    ours = f"set qos_overrides.{topic.name}.publisher.reliability: reliable (the default)"
+    return f"{ours}, or let {subscription.node} ask for {offered}"
+
+
+def _incompatible(publisher: Endpoint, subscription: Endpoint) -> Iterator[tuple[str, str, str]]:
+    if subscription.reliable and not publisher.reliable:
+        yield "reliability", "best effort", "reliable"
+    if subscription.transient_local and not publisher.transient_local:
+        yield "durability", "volatile", "transient local"
+
+
+def _calibration(seen: Observation) -> Iterator[Finding]:
+    topic = seen.camera_info
+    if topic is None:
+        return
+    if not topic.publishers:
+        fix = _remap("camera_info", seen.info_topics) or f"let the driver publish it; {_CALIBRATE}"
+        yield Finding(f"{topic.name}: nobody publishes it; {_ASSUMED}", fix)
+    elif not seen.infos:
+        text = f"{topic.name}: published by {topic.publishers[0].node}, but none came in {seen.seconds:.0f} s"
+        yield Finding(f"{text}; {_ASSUMED}", "publish it with each image, with its stamp")
+    else:
+        yield from _content_of(topic.name, seen.infos[-1])
+        yield from _fit(topic.name, seen)
+
+
+def _content_of(name: str, info: Info) -> Iterator[Finding]:
+    if info.fx == 0:
+        yield Finding(f"{name}: K[0] is 0, the camera is not calibrated; {_ASSUMED}", _CALIBRATE)
+    elif info.problem:
+        yield Finding(f"{name}: describes no camera: {info.problem}", _CALIBRATE)
+    else:
+        view = math.degrees(2 * math.atan(info.width / 2 / info.fx))
+        if not _ODD_VIEW[0] < view < _ODD_VIEW[1]:
+            text = f"{name}: fx = {info.fx:g} at {info.width} px is a view of {view:.0f} degrees; depth scales with fx"
+            yield Finding(text, f"if the lens has another view, {_CALIBRATE}", is_error=False)
+
+
+def _fit(name: str, seen: Observation) -> Iterator[Finding]:
+    """Of camera_info to the images: size, stamp and frame."""
+    info, images = seen.infos[-1], seen.images
+    if not images:
+        return
+    image = images[-1]
+    if image.width and (info.width, info.height) != (image.width, image.height):
+        sizes = f"{info.width}x{info.height}, the image is {image.width}x{image.height}"
+        yield Finding(f"{name}: is for {sizes}", "let the driver publish the camera_info of the size that it streams")
+    stamps = {frame.stamp for frame in images}
+    if len(seen.infos) > 1 and not any(other.stamp in stamps for other in seen.infos):
+        gap = min(abs(other.stamp - frame.stamp) for other in seen.infos for frame in images)
+        text = f"{name}: no stamp of it is that of an image; {gap * 1e3:.1f} ms apart at best"
+        yield Finding(
+            text, "stamp both alike in the driver; exact synchronisers pair nothing, depth_node takes the last"
+        )
+    if info.frame_id != image.frame_id:
+        text = f"{name}: frame_id {info.frame_id!r}, the image has {image.frame_id!r}"
+        yield Finding(text, "give both the camera's optical frame in the driver", is_error=False)
+
+
+def _encoding(seen: Observation, known: tuple[str, ...]) -> Iterator[Finding]:
+    for encoding in sorted({frame.encoding for frame in seen.images if frame.encoding}):
+        assert seen.image
+        if encoding in _DEPTH_ENCODINGS:
+            fix = _remap("image", tuple(t for t in seen.image_topics if t != seen.image.name)) or "remap image"
+            yield Finding(f"{seen.image.name}: encoding {encoding} is a depth image, not a picture", fix)
+        elif encoding not in known:
+            yield Finding(f"{seen.image.name}: encoding {encoding!r} is unknown", f"let the driver send {known[0]}")
+        elif encoding.startswith("mono"):
+            text = f"{seen.image.name}: {encoding} has no colour; the network was trained on colours"
+            yield Finding(text, "take the colour stream, if there is one", is_error=False)
+
+
+def _time(seen: Observation) -> Iterator[Finding]:
+    if not seen.images or seen.image is None:
+        return
+    age, name = median(frame.age for frame in seen.images), seen.image.name
+    clock = (
+        "use_sim_time: true on both sides" if seen.sim_time else "synchronise the clocks (chrony), stamp at exposure"
+    )
+    if all(frame.stamp == 0 for frame in seen.images):
+        yield Finding(f"{name}: images carry no stamp", "let the driver stamp them; tf and synchronisers need it")
+    elif age < -0.05:
+        yield Finding(f"{name}: stamps are {-age:.2f} s ahead of this machine's clock", clock)
+    elif age > _OLD_IMAGE:
+        text = f"{name}: images are {age:.2f} s old when they come, expected at most {_OLD_IMAGE} s"
+        yield Finding(text, f"{clock}; a smaller queue, size or rate in the driver; compressed:=true over Wi-Fi")
+    if seen.depths and (more := median(frame.age for frame in seen.depths) - age) > _OLD_DEPTH:
+        text = f"depth comes {more:.2f} s after its image, expected at most {_OLD_DEPTH} s"
+        fix = (
+            "a smaller input_size, e.g. [240, 320]; mono-depth benchmark compares engines; threads, if others need CPU"
+        )
+        yield Finding(text, fix)
+
+
+def _loss(seen: Observation) -> Iterator[Finding]:
+    large = bool(seen.images) and seen.images[-1].size > _LARGE
+    profile = "export FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_...) = share/mono_depth_ros/config/fastdds.xml"
+    if seen.image and seen.lost > 0.1 * (seen.lost + len(seen.images)):
+        text = f"{seen.image.name}: {seen.lost} of {seen.lost + len(seen.images)} images got lost on the way"
+        yield Finding(text, f"{profile} before the camera's driver starts; is /dev/shm large enough?")
+    elif not seen.profile:
+        text = "no Fast DDS profile is set in this shell: nodes started from it lose images and clouds above 0.5 MB"
+        yield Finding(text, profile, is_error=large)
+
+
+def _frames(seen: Observation) -> Iterator[Finding]:
+    if not seen.images or seen.image is None:
+        return
+    frame_id, name = seen.images[-1].frame_id, seen.image.name
+    if not frame_id:
+        yield Finding(f"{name}: frame_id is empty", "set it in the driver, e.g. camera_optical_frame; tf needs it")
+    elif "optical" not in frame_id:
+        text = f"{name}: frame {frame_id!r} has no _optical in its name; depth and cloud are x right, y down, z forward"
+        fix = "if it is x forward, set the driver's frame_id to the optical frame (REP-103); scan needs scan_frame"
+        yield Finding(text, fix, is_error=False)
+    for depth in seen.depths[-1:]:
+        if depth.frame_id != frame_id:
+            text = f"depth has the frame {depth.frame_id!r}, its image {frame_id!r}"
+            yield Finding(text, "somebody else publishes depth too: remap one of them")
+
+
+def _own_diagnostics(seen: Observation) -> Iterator[Finding]:
+    for text in seen.statuses:
+        yield Finding(f"{seen.depth_node} says: {text}", "as it says; ros2 topic echo /diagnostics has the figures")
+
+
+def _remap(name: str, topics: tuple[str, ...]) -> str:
+    """How to remap to one of the topics; empty where there are none."""
+    if not topics:
+        return ""
+    others = f" (or {', '.join(topics[1:4])})" if topics[1:] else ""
+    return f"remap it: {name}:={topics[0]}{others}"
+
+
+_CHECKS: tuple[Callable[[Observation], Iterator[Finding]], ...] = (
+    _node, _camera, _compatibility, _calibration, _time, _loss, _frames, _own_diagnostics,
+)  # fmt: skip

@@ -1,0 +1,78 @@
+"""What the doctor judges by: a live graph as seen for some seconds, in plain values."""
+
+from dataclasses import dataclass
+
+IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A publisher or a subscription: its node's full name, the message type, and what it offers or asks for."""
+
+    node: str
+    type: str
+    reliable: bool = True
+    transient_local: bool = False
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic and its ends."""
+
+    name: str
+    publishers: tuple[Endpoint, ...] = ()
+    subscriptions: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image that came: stamp and age on arrival in seconds; width and height 0 and encoding empty if compressed."""
+
+    stamp: float
+    age: float
+    frame_id: str
+    width: int = 0
+    height: int = 0
+    encoding: str = ""
+    size: int = 0  # bytes
+
+
+@dataclass(frozen=True)
+class Info:
+    """A camera_info that came; `problem` says why it describes no camera, "" where it does."""
+
+    stamp: float
+    frame_id: str
+    width: int
+    height: int
+    fx: float
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen in `seconds`; None and empty where there was nothing.
+
+    depth_node: its full name. image, camera_info: the topics it takes. outputs: those it publishes. image_topics,
+    info_topics: all topics of these types that others publish. images, infos, depths: what came. lost: images that were
+    published but never came. statuses: what is wrong by depth_node's own diagnostics. profile: whether the shell has a
+    Fast DDS profile. sim_time: whether a simulator's clock runs.
+    """
+
+    seconds: float
+    domain: int = 0
+    depth_node: str = ""
+    nodes: tuple[str, ...] = ()
+    image: Topic | None = None
+    camera_info: Topic | None = None
+    outputs: tuple[Topic, ...] = ()
+    image_topics: tuple[str, ...] = ()
+    info_topics: tuple[str, ...] = ()
+    images: tuple[Frame, ...] = ()
+    infos: tuple[Info, ...] = ()
+    depths: tuple[Frame, ...] = ()
+    lost: int = 0
+    statuses: tuple[str, ...] = ()
+    profile: bool = True
+    sim_time: bool = False
