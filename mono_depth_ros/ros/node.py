@@ -94,7 +94,7 @@ class DepthNode(LifecycleNode):
         return _SUCCESS
 
     def _configure(self) -> None:
-        self._check_names()
+        self._refuse_misspelt_names()
         bridge.trusted_encodings()
         self._engine = Engine(self._settings, self.problems)
         self._outputs = Outputs(self)
@@ -107,6 +107,7 @@ class DepthNode(LifecycleNode):
         self._stream = Stream(
             self, lambda: self._settings, self._engine, self._outputs, self._statistics, self.problems
         )
+        self._warn_of_unknown_names()
         self.get_logger().info(f"active: waiting for images on {self._stream.input.topic}")
 
     def _deactivate(self) -> None:
@@ -120,13 +121,15 @@ class DepthNode(LifecycleNode):
         self._outputs = self._engine = None
         gc.collect()
 
-    def _check_names(self) -> None:
-        """A name nearly that of a parameter is a mistake, and an error; others in a file may be for other nodes."""
-        unknown = parameters.undeclared(parameters.given_names(self), self._parameters)
-        misspelt = {name: meant for name, meant in unknown.items() if meant}
+    def _refuse_misspelt_names(self) -> None:
+        """Raise ValueError for a name that is nearly a parameter's; it was meant to change how the robot behaves."""
+        misspelt = {name: meant for name, meant in parameters.unknown_names(self).items() if meant}
         if misspelt:
             raise ValueError("; ".join(f"parameter {name} does not exist, {m} does" for name, m in misspelt.items()))
-        if unknown:
+
+    def _warn_of_unknown_names(self) -> None:
+        """Say which names nobody declared, once all topics' QoS overrides are; a shared file may mean other nodes."""
+        if unknown := parameters.unknown_names(self):
             text = f"parameters that do not exist were given and are not used: {', '.join(unknown)}"
             self.problems.stand(AREA, "unknown parameters", text)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from mono_depth_ros.backends.select import BACKENDS, DEVICES, PRECISIONS
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
@@ -159,21 +158,16 @@ def declare(node: Node) -> Settings:
     return Settings().changed(values)
 
 
-def undeclared(overrides: Iterable[str], declared: Iterable[str]) -> dict[str, str | None]:
-    """Names that were given from outside but do not exist, each with the existing name it was probably meant to be."""
-    known = set(declared)
-    unknown = sorted(set(overrides) - known)
-    return {name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), None) for name in unknown}
-
-
 def given_names(node: Node) -> set[str]:
     """Names of all parameters that files, the command line or the constructor gave this node, declared or not."""
     return set(node._parameter_overrides)  # rclpy has no public way to ask
 
 
-def to_values(parameters: Iterable[Parameter]) -> dict[str, Any]:
-    """Values by name."""
-    return {parameter.name: parameter.value for parameter in parameters}
+def unknown_names(node: Node) -> dict[str, str | None]:
+    """Names that were given but not declared, each with the name of the setting it was probably meant to be."""
+    unknown = sorted(name for name in given_names(node) if not node.has_parameter(name))
+    settings = [field.name for field in dataclasses.fields(Settings)]
+    return {name: next(iter(difflib.get_close_matches(name, settings, n=1, cutoff=0.8)), None) for name in unknown}
 
 
 def _descriptor(field: "dataclasses.Field[Any]") -> ParameterDescriptor:

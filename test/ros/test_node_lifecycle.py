@@ -1,8 +1,11 @@
 """Start-up, transitions and parameters of depth_node, as a manager and an operator see them."""
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from mono_depth_ros import checkpoint
@@ -23,11 +26,18 @@ def test_a_manager_takes_it_through_all_states_and_back(peer):
             accepted(peer, make_image(peer.stamp()), make_info())
             assert peer.change_state("deactivate")
             peer.send(make_image(peer.stamp()), make_info())
+            active = memory(node.process.pid)
             assert peer.change_state("cleanup")
+            assert memory(node.process.pid) < active - 10_000_000  # the network's weights are more
             wait_until(lambda: peer.node.count_publishers("depth") == 0, "the publisher of depth to go")
         assert len(peer.depths) == 2
         assert peer.change_state("unconfigured_shutdown")
         assert node.end() == 0
+
+
+def memory(pid: int) -> int:
+    """Bytes resident."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_transition_that_the_state_does_not_have_is_refused_and_does_no_harm(peer):
@@ -106,6 +116,15 @@ def test_an_impossible_value_ends_the_process_with_one_line(name, value, found):
         assert node.process.wait(30) == 1
         assert name in node.log() and found in node.log()
         assert "Traceback" not in node.log()
+
+
+def test_a_launch_file_may_override_the_quality_of_service(peer):
+    good, misspelt = ("qos_overrides./dept" + name + ".publisher.reliability:=best_effort" for name in ("h", ""))
+    with DepthNode("-p", good, "-p", misspelt) as node:
+        node.expect_active()
+        peer.expect_status("node", WARN, "not used: qos_overrides./dept.publisher.reliability")
+        (depth,) = peer.node.get_publishers_info_by_topic("/depth")
+        assert depth.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
 def test_a_parameter_file_for_a_node_of_another_name_is_a_warning(peer, tmp_path):

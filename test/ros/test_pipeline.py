@@ -102,6 +102,20 @@ def test_points_under_the_minimum_of_confidence_are_nan_in_depth_and_cloud():
     assert points[seen, 4].min() >= 0.5
 
 
+def test_the_cloud_takes_every_nth_pixel_and_leaves_out_bad_points_by_parameter():
+    bench = Bench(points_stride=4, max_slant=90.0, max_depth=5.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    grid = bench.last(topics.POINTS)
+    assert (grid.height, grid.width, grid.is_dense) == (60, 80, False)
+    depth = depth_of(bench.last(topics.DEPTH))[::4, ::4]
+    points = np.frombuffer(grid.data, np.float32).reshape(60, 80, 4)
+    assert np.array_equal(points[..., 2], np.where(np.isfinite(depth), depth, np.nan), equal_nan=True)
+    bench.settings = bench.settings.changed({"points_dense": True})
+    bench.process(make_image(Time(sec=2)), make_info())
+    dense = bench.last(topics.POINTS)
+    assert (dense.height, dense.width, dense.is_dense) == (1, np.isfinite(depth).sum(), True)
+
+
 def test_a_gate_that_cannot_be_applied_lets_nothing_through():
     bench = Bench(min_confidence=0.5)
     bench.confidence = False

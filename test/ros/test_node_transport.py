@@ -1,0 +1,48 @@
+"""Large messages: depth_node says what loses them."""
+
+import os
+import subprocess
+import sys
+
+from sensor_msgs.msg import Image
+
+from mono_depth_ros.ros.environment import PROFILE_VARIABLES
+from test.conftest import REPOSITORY
+from test.ros.harness import DOMAIN, WARN, DepthNode, accepted, make_image, make_info
+
+
+def test_a_camera_without_the_large_message_profile_is_found_out(peer):
+    """Fast DDS's defaults lose nearly every best-effort image of this size between two processes."""
+    camera = f"""
+import rclpy, time
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from test.ros.harness import make_image
+rclpy.init(domain_id={DOMAIN})
+node = rclpy.create_node("camera")
+images = node.create_publisher(Image, "raw", qos_profile_sensor_data)
+while True:
+    images.publish(make_image(node.get_clock().now().to_msg(), 1280, 960))
+    time.sleep(0.05)
+"""
+    environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
+    with DepthNode("-r", "image:=raw") as node:
+        node.expect_active()
+        process = subprocess.Popen([sys.executable, "-c", camera], cwd=REPOSITORY, env=environment)
+        try:
+            peer.expect_status("image", WARN, "images were lost on the way", "config/fastdds.xml")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_a_small_dev_shm_is_said_and_images_still_come(peer):
+    fault = (
+        "import shutil\nreal = shutil.disk_usage\nshutil.disk_usage = lambda path: real(path)._replace(free=10 << 20)"
+    )
+    with DepthNode(fault=fault) as node:
+        node.expect_active()
+        peer.expect_status("node", WARN, "/dev/shm")
+        peer.depths = peer.watch(Image, "depth")
+        peer.connect()
+        accepted(peer, make_image(peer.stamp(), 640, 480), make_info(640, 480))
