@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import yaml
 from builtin_interfaces.msg import Time
+from rclpy.node import Node
 
 from mono_depth_ros.estimator import Prediction
 from mono_depth_ros.ros import consumers
 from mono_depth_ros.ros import outputs as topics
-from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.parameters import Settings, given_names
 from mono_depth_ros.scan import Scan, for_mavlink
 from test.conftest import REPOSITORY
-from test.ros.harness import depth_of, header_of, make_image, make_info
+from test.ros.harness import Peer, depth_of, header_of, make_image, make_info
 from test.ros.test_pipeline import Bench
 from test.scenes import cast
 
@@ -435,6 +436,15 @@ def test_every_pack_has_its_file_its_parameters_and_its_page():
         assert pack(name)
         assert consumers.pack(name)[0].read_text() in page
         assert f"consumer:={name}" in page
+
+
+def test_ros_reads_every_pack_and_gives_depth_node_its_part():
+    with Peer() as peer:
+        for name in consumers.NAMES:
+            arguments = ["--ros-args", "--params-file", str(consumers.pack(name)[0])]
+            node = Node("depth_node", context=peer.node.context, cli_args=arguments, start_parameter_services=False)
+            assert given_names(node) == pack(name).keys()
+            node.destroy_node()
 
 
 def test_an_unknown_consumer_is_refused_with_the_names_there_are():
