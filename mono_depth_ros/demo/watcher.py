@@ -36,7 +36,7 @@ _COUNTS = (RECEIVED, PUBLISHED, DROPPED, REJECTED, FAILED, LOST)
 _QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _NODE_TIMEOUT = 90.0  # seconds for the node to load its network
 _MATCHING = 0.5  # seconds in which the node learns of its subscribers as they learn of it
-_QUIET = 1.5  # seconds without a message after which the stream is over; diagnostics come every second
+_QUIET = 1.0  # seconds without a message after which the stream is over
 _LONGEST_END = 15.0
 _MOST_WAITING = 8  # sets, for the consumers
 _FARTHEST = 6.0  # metres, of the live view
@@ -58,7 +58,7 @@ class Watcher:
         self.measurements = Measurements({topic: [] for topic in _OUTPUTS})
         self.images = 0
         self.latest: FrameSet | None = None
-        self._last_message = 0.0
+        self._last_message = self._last_report = 0.0
         self._node, self._consumers = node, consumers
         self._assembler = Assembler()
         self._problem: Exception | None = None
@@ -87,9 +87,13 @@ class Watcher:
             raise self._problem
 
     def drain(self) -> None:
-        """Wait until the last messages are here, now that the camera has stopped."""
-        start = self._last_message = time.monotonic()
-        while time.monotonic() < min(self._last_message + _QUIET, start + _LONGEST_END):
+        """Wait until the last messages are here, now that the camera has stopped, and the node's count of them."""
+        end = time.monotonic() + _LONGEST_END
+        self._last_message = time.monotonic()
+        while time.monotonic() < end:
+            settled = self._last_message + _QUIET
+            if time.monotonic() > settled and self._last_report > self._last_message:
+                break
             time.sleep(0.1)
         self.check()
 
@@ -118,14 +122,15 @@ class Watcher:
                 self._sets.put_nowait(complete)
 
     def _consume(self) -> None:
-        try:
-            for frame_set in iter(self._sets.get, None):
+        for frame_set in iter(self._sets.get, None):
+            try:
                 for consume in self._consumers:
                     consume(frame_set)
-        except Exception as error:  # raised again by check, in the main thread
-            self._problem = error
+            except Exception as error:  # raised again by check, in the main thread
+                self._problem = error
 
     def _diagnosed(self, report: DiagnosticArray) -> None:
+        self._last_report = time.monotonic()
         for status in report.status:
             if status.name.endswith(": node") and status.level == DiagnosticStatus.ERROR:
                 self._problem = NodeError(status.message)
@@ -148,15 +153,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _watch(options: argparse.Namespace, stop: StopRequest) -> None:
     truth = Truth(parse_source(options.source))
     recorder = Recorder(options.output / BAG)
-    consumers: list[Consumer] = [recorder.write]
-    if options.view:
-        from mono_depth_ros.demo import viewer  # rerun-sdk is an extra
-
-        if viewer.open_viewer(_FARTHEST):
-            consumers.append(partial(viewer.show, farthest=_FARTHEST))
-        else:
-            print("Rerun could not open a window here; going on without it", file=sys.stderr)
-
+    consumers = [recorder.write, *(_viewers() if options.view else ())]
     truth.of(Sent(index=0, stamp=0, published=0))  # a virtual room is built now, not while the node is measured
     with spinning_node("watcher", []) as node:
         watcher = Watcher(node, consumers)
@@ -166,9 +163,7 @@ def _watch(options: argparse.Namespace, stop: StopRequest) -> None:
         finally:
             watcher.close()
     recorder.close()
-
     sent = read_sent(options.output / SENT)
-    summary = watcher.measurements.summary(sent, DEPTH)
     errors, frames = Errors.mean(live), len(live)
     if recorder.count:
         print(f"Looking at {recorder.count} recorded frames", flush=True)
@@ -176,13 +171,23 @@ def _watch(options: argparse.Namespace, stop: StopRequest) -> None:
             errors, frames = Report(options.output, recorder.count, truth, sent).make(), recorder.count
         except OSError as error:
             recorder.problem = str(error)
-    summary |= {
+    summary = watcher.measurements.summary(sent, DEPTH) | {
         "errors": asdict(errors) if errors else None,
         "frames_compared": frames,
         "frames_recorded": recorder.count,
         "recording_problem": recorder.problem,
     }
     (options.output / MEASUREMENTS).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def _viewers() -> list[Consumer]:
+    """The live view, where there is a screen for it."""
+    from mono_depth_ros.demo import viewer  # rerun-sdk is an extra
+
+    if viewer.open_viewer(_FARTHEST):
+        return [partial(viewer.show, farthest=_FARTHEST)]
+    print("Rerun could not open a window here; going on without it", file=sys.stderr)
+    return []
 
 
 def _show_progress(
