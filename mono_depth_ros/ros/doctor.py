@@ -43,7 +43,11 @@ def _node(seen: Observation) -> Iterator[Finding]:
             "ros2 launch mono_depth_ros depth.launch.py; elsewhere: the same ROS_DOMAIN_ID, "
             "ROS_AUTOMATIC_DISCOVERY_RANGE and RMW_IMPLEMENTATION here; under another name: --node NAME",
         )
-    elif seen.image is None:
+        return
+    if (count := seen.nodes.count(seen.depth_node)) > 1:
+        text = f"{count} nodes are called {seen.depth_node}: their parameters, services and topics are mixed up"
+        yield Finding(text, "stop all but one (a launch that was killed may have left one), or namespace:=NAME")
+    if seen.image is None:
         name = seen.depth_node
         fix = f"ros2 lifecycle set {name} configure && ros2 lifecycle set {name} activate, or autostart: true"
         yield Finding(f"{name} takes no images: it is not active", f"{fix}; its log says why it failed, if it did")

@@ -65,6 +65,10 @@ def test_a_node_that_is_not_active_is_to_be_activated():
     assert "ros2 lifecycle set /depth_node activate" in finding.fix
 
 
+def test_two_nodes_of_one_name():
+    assert "2 nodes are called /depth_node" in only(nodes=(CAMERA, NODE, NODE)).problem
+
+
 def test_no_camera_and_the_topic_that_was_probably_meant():
     nobody = replace(HEALTHY.image, publishers=())
     gone = {"image": nobody, "images": (), "depths": ()}
