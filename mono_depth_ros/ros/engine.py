@@ -20,6 +20,7 @@ class Engine:
     def __init__(self, settings: Settings, problems: Problems) -> None:
         height, width = settings.input_size
         self._problems = problems
+        problems.clear(AREA, "fallback")
         self._estimator = DepthEstimator.load(
             checkpoint=settings.checkpoint or None,
             backend=settings.backend,

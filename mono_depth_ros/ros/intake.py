@@ -3,12 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rclpy.event_handler import QoSMessageLostInfo
 from sensor_msgs.msg import CompressedImage, Image
 
-from mono_depth_ros.ros import statistics
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.statistics import DROPPED, LOST, RECEIVED, REJECTED, Statistics
 from mono_depth_ros.ros.worker import NewestFrameWorker
 
 AREA = "image"
@@ -32,14 +30,14 @@ class Intake:
 
     def receive(self, msg: Image | CompressedImage, info: Mapping[str, Any]) -> None:
         """Take in a message and what the middleware says of it."""
-        self._statistics.count(statistics.RECEIVED)
+        self._statistics.count(RECEIVED)
         self._count_lost(info.get("publication_sequence_number") or 0)
         if not self._is_newer(msg):
             return
         if self._worker.offer(msg) is not None:
-            self._statistics.count(statistics.DROPPED, "a newer one came")
+            self._statistics.count(DROPPED, "a newer one came")
 
-    def lost(self, event: QoSMessageLostInfo) -> None:
+    def lost(self, event: Any) -> None:
         """Report what the middleware says was lost on the way; `_count_lost` counts."""
         found = f"{self._topic}: {event.total_count} images were lost on the way so far, {event.total_count_change} now"
         self._problems.warn(AREA, "lost", f"{found}; start the camera with the Fast DDS profile in config/fastdds.xml")
@@ -50,7 +48,7 @@ class Intake:
         The QoS event for lost messages leaves out those that a newer one overwrote in the subscription's queue.
         """
         if 0 < self._number < number and self._publishers() == 1:
-            self._statistics.count(statistics.LOST, number=number - self._number - 1)
+            self._statistics.count(LOST, number=number - self._number - 1)
         self._number = number
 
     def _is_newer(self, msg: Image | CompressedImage) -> bool:
@@ -60,7 +58,7 @@ class Intake:
         if before is None or now > before:
             return True
         fault = "stamp repeats" if now == before else "stamp runs backwards"
-        self._statistics.count(statistics.REJECTED, fault)
+        self._statistics.count(REJECTED, fault)
         text = f"found {_seconds(now)} after {_seconds(before)}, expected a later one"
         self._problems.error(AREA, fault, f"{self._topic}: frame rejected: {fault}: {text}")
         return False

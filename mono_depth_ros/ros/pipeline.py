@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.estimator import Prediction
-from mono_depth_ros.ros import statistics
 from mono_depth_ros.ros.cameras import Cameras, View
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.engine import Engine
@@ -17,7 +16,7 @@ from mono_depth_ros.ros.messages import limit_range
 from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS, Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.statistics import AGE, DROPPED, FAILED, PUBLISHED, REJECTED, VALID, Statistics
 
 AREA = "image"
 
@@ -26,7 +25,7 @@ class _Dropped(Exception):
     """A good frame that is not worth publishing; the text says why."""
 
 
-class Kind(NamedTuple):
+class _Kind(NamedTuple):
     """What an image is like; a change of it in mid-stream is reported."""
 
     width: int
@@ -54,19 +53,19 @@ class Pipeline:
         self._statistics, self._problems = statistics, problems
         self._composer = Composer(problems)
         self._decoded: NDArray[np.uint8] | None = None
-        self._kind: Kind | None = None
+        self._kind: _Kind | None = None
 
     def process(self, msg: Image | CompressedImage) -> None:
         """Publish what is wanted of one image, and count what became of it."""
         try:
             self._publish(msg, self._settings())
         except _Dropped as reason:
-            self._statistics.count(statistics.DROPPED, str(reason))
+            self._statistics.count(DROPPED, str(reason))
         except ImageError as error:
-            self._statistics.count(statistics.REJECTED, "cannot be decoded")
+            self._statistics.count(REJECTED, "cannot be decoded")
             self._problems.error(AREA, "undecodable", f"{self._topic}: frame rejected: {error}")
         except Exception as error:  # whatever an engine throws must cost one frame, not the node
-            self._statistics.count(statistics.FAILED, type(error).__name__)
+            self._statistics.count(FAILED, type(error).__name__)
             text = f"{self._topic}: frame failed, no depth for it: {type(error).__name__}: {error}"
             self._problems.error("engine", "failed", text)
 
@@ -93,13 +92,15 @@ class Pipeline:
             depth, confidence = self._gated(prediction, view, farthest, settings)
             result = Result(msg.header, rgb, depth, confidence, view.camera, farthest)
             messages = self._composer.compose(result, settings, wanted)
+        if not messages:
+            raise _Dropped("nothing that is subscribed to can be made")
         age = self._check_age(msg, settings)
         with self._statistics.stage("publish"):
             self._outputs.publish(messages)
-        self._statistics.count(statistics.PUBLISHED)
-        self._statistics.sample(statistics.VALID, float(np.isfinite(depth).mean()))
+        self._statistics.count(PUBLISHED)
+        self._statistics.sample(VALID, float(np.isfinite(depth).mean()))
         if age is not None:
-            self._statistics.sample(statistics.AGE, age)
+            self._statistics.sample(AGE, age)
 
     @staticmethod
     def _needs_confidence(settings: Settings, wanted: Collection[str]) -> bool:
@@ -112,7 +113,7 @@ class Pipeline:
         else:
             rgb, encoding = decode_compressed(msg, self._decoded), msg.format
         self._decoded = rgb
-        kind = Kind(rgb.shape[1], rgb.shape[0], encoding)
+        kind = _Kind(rgb.shape[1], rgb.shape[0], encoding)
         if self._kind and kind != self._kind:
             was, now = (f"{k.width}x{k.height} {k.encoding}" for k in (self._kind, kind))
             self._problems.warn(AREA, "changed", f"{self._topic}: images were {was}, are {now} now; going on with that")

@@ -1,15 +1,14 @@
 """The stream while the node is active: subscriptions, intake, worker and pipeline, connected."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from mono_depth_ros.ros import statistics as outcomes
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.diagnostics import Input
 from mono_depth_ros.ros.engine import Engine
@@ -19,8 +18,16 @@ from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.qos import CAMERA_INFO_INPUT, IMAGE_INPUT, OVERRIDABLE
-from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.statistics import DROPPED, Statistics
 from mono_depth_ros.ros.worker import NewestFrameWorker
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+# Humble's subscriptions say neither what the middleware knows of a message nor who is connected.
+_TELLS_INFO = hasattr(Subscription, "CallbackType")
 
 
 class Stream:
@@ -37,52 +44,55 @@ class Stream:
     ) -> None:
         self._node, self._statistics = node, statistics
         topic = image_topic(node, settings().compressed)
-        info_topic = node.resolve_topic_name("camera_info")
+        self._info_topic = node.resolve_topic_name("camera_info")
 
         def now() -> int:
             return node.get_clock().now().nanoseconds
 
-        self._cameras = Cameras(info_topic, topic, problems)
+        self._cameras = Cameras(self._info_topic, topic, problems)
         pipeline = Pipeline(topic, settings, now, self._cameras, engine, outputs, statistics, problems)
         self._worker = NewestFrameWorker(pipeline.process)
-        self._subscriptions: list[Subscription] = []
+        self._subscriptions: dict[str, Subscription] = {}
         try:
             # camera_info first: of two messages that are ready, the executor takes the earlier subscription's.
-            self._infos = self._subscribe(CameraInfo, info_topic, self._cameras.receive, CAMERA_INFO_INPUT)
+            self._subscribe(CameraInfo, self._info_topic, self._cameras.receive, CAMERA_INFO_INPUT)
             kind = CompressedImage if settings().compressed else Image
-            intake = Intake(topic, self._worker, lambda: images.get_publisher_count(), statistics, problems)
+            intake = Intake(topic, self._worker, lambda: self._matched(topic), statistics, problems)
+            receive = intake.receive if _TELLS_INFO else partial(intake.receive, info={})
             events = SubscriptionEventCallbacks(message_lost=intake.lost)
-            images = self._subscribe(kind, topic, intake.receive, IMAGE_INPUT, event_callbacks=events)
+            self._subscribe(kind, topic, receive, IMAGE_INPUT, event_callbacks=events)
         except Exception:
             self.close()
             raise
         self.input = Input(
             topic,
-            matched=images.get_publisher_count,
+            matched=lambda: self._matched(topic),
             present=lambda: node.count_publishers(topic),
             busy_seconds=self._worker.busy_seconds,
         )
 
     def camera_info(self) -> dict[str, str]:
         """Facts of the camera_info topic, for the diagnostics."""
-        topic, publishers = self._infos.topic_name, self._infos.get_publisher_count()
-        return {"topic": topic, "publishers": str(publishers), "camera": self._cameras.description()}
+        publishers = str(self._matched(self._info_topic))
+        return {"topic": self._info_topic, "publishers": publishers, "camera": self._cameras.description()}
 
     def close(self) -> None:
         """Stop taking images, then stop processing."""
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
         if self._worker.stop() is not None:
-            self._statistics.count(outcomes.DROPPED, "the node was deactivated")
+            self._statistics.count(DROPPED, "the node was deactivated")
 
     def _subscribe(
         self, kind: type, topic: str, callback: Callable[..., None], profile: QoSProfile, **options: Any
-    ) -> Subscription:
-        subscription = self._node.create_subscription(
+    ) -> None:
+        self._subscriptions[topic] = self._node.create_subscription(
             kind, topic, callback, profile, qos_overriding_options=OVERRIDABLE, **options
         )
-        self._subscriptions.append(subscription)
-        return subscription
+
+    def _matched(self, topic: str) -> int:
+        """Number of publishers that our subscription to the topic is connected to."""
+        return self._subscriptions[topic].get_publisher_count() if _TELLS_INFO else self._node.count_publishers(topic)
 
 
 def image_topic(node: LifecycleNode, compressed: bool) -> str:

@@ -164,6 +164,14 @@ def test_only_a_raw_image_of_a_distorted_camera_is_rectified(topic, image_is, re
     assert bool(np.isnan(depth_of(bench.last(topics.DEPTH))).any()) == rectified_here
 
 
+def test_a_frame_of_which_nothing_wanted_can_be_made_is_not_published():
+    bench = Bench(wanted={topics.POINTS})
+    bench.process(make_image(Time(sec=1)))
+    assert not bench.published
+    assert bench.statistics.counts()["dropped: nothing that is subscribed to can be made"] == 1
+    assert bench.problems.current("camera_info")[0][0] is True
+
+
 def test_a_scan_in_a_frame_that_is_not_optical():
     bench = Bench(scan_frame="base_scan")
     bench.process(make_image(Time(sec=1)), make_info())
