@@ -169,8 +169,8 @@ def test_ctrl_c_ends_the_stream_early_and_still_reports(tmp_path: Path):
 
 
 @pytest.mark.parametrize("module", ["mono_depth_ros.ros", "mono_depth_ros.demo.camera_process"])
-def test_a_process_that_dies_ends_the_demo_and_leaves_none_behind(tmp_path: Path, shared_data: Path, module: str):
-    demo = start("--source", shared_data / "tum_fr1_rpy", "--output", tmp_path)
+def test_a_process_that_dies_ends_the_demo_and_leaves_none_behind(tmp_path: Path, module: str):
+    demo = start("--source", "virtual", "--frames", "9000", "--output", tmp_path)
     children = children_of(demo, 3)
     wait_for_frames(tmp_path, 5, demo)
     (victim,) = (child for child in children if module in child.cmdline())
