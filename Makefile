@@ -47,8 +47,8 @@ $(VENV)/.view: $(METADATA) | $(VENV)/bin/pip
 
 $(VENV)/.test: $(METADATA) | $(VENV)/bin/pip
 	@echo "Installing PyTorch, the training's packages and the test tools into $(VENV): about 6 GB"
-	$(PIP_INSTALL) '.[ros,demo,training,test]'
-	@touch $(VENV)/.demo $@
+	$(PIP_INSTALL) '.[ros,demo,view,training,test]'
+	@touch $(VENV)/.demo $(VENV)/.view $@
 
 $(VENV)/bin/pip:
 	@if [ "$$(uname -sm)" != "Linux x86_64" ]; then \
