@@ -32,12 +32,38 @@ class ExportError(ValueError):
 def seal(network: nn.Module, info: CheckpointInfo, path: str | PathLike[str]) -> Checkpoint:
     """Write a sealed checkpoint of a `DepthNetwork`, ONNX form included; ``info``'s hashes are filled in.
 
+    Its weights are rounded first, see `round_weights`; a network that is measured before should be rounded before.
+
     Raises:
         ExportError: see `to_onnx`.
         ValueError: see `mono_depth_ros.checkpoint.save`.
     """
-    weights = {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+    network = round_weights(copy.deepcopy(network).cpu())
+    weights = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
     return checkpoint.save(path, info, weights, onnx=to_onnx(network, info))
+
+
+def round_weights(network: nn.Module) -> nn.Module:
+    """Round each convolution's weight to what an engine in bfloat16 makes of it; in place, and twice is as once.
+
+    Such an engine multiplies the weight by the scale of the batch normalisation behind it, then rounds. EfficientNet's
+    first two blocks feel that: depth shifts by half a percent. So the weights are rounded for all engines alike, and
+    what is measured in PyTorch is what a robot runs.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
+    for conv, behind in zip(layers, [*layers[1:], None], strict=True):
+        if isinstance(conv, nn.Conv2d):
+            scale = folded_scale(behind) if isinstance(behind, nn.BatchNorm2d) else torch.ones(conv.out_channels)
+            scale = scale.view(-1, 1, 1, 1)
+            conv.weight.data = ((conv.weight.data * scale).bfloat16().float() / scale).half().float()
+    return network
+
+
+def folded_scale(norm: nn.BatchNorm2d) -> Tensor:
+    """What a batch normalisation multiplies each channel by, once trained; 1 for a channel that it switches off."""
+    assert norm.running_var is not None
+    scale = norm.weight.data / torch.sqrt(norm.running_var + norm.eps)
+    return torch.where(scale == 0, 1.0, scale)
 
 
 def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:

@@ -1,0 +1,151 @@
+"""`mono-depth` as a user runs it, on real frames and in a process of its own where that matters."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mono_depth_ros import CameraModel, DepthEstimator
+from mono_depth_ros.backends.machine import Machine
+from mono_depth_ros.cli import main, millimetres
+
+
+@pytest.fixture(scope="module")
+def office(shared_data, tmp_path_factory):
+    """Two frames of an office with their depth and their distorted camera."""
+    folder = tmp_path_factory.mktemp("office")
+    source = shared_data / "tum_fr1_rpy"
+    shutil.copy(source / "camera.yaml", folder)
+    for kind, suffix in (("rgb", "jpg"), ("depth", "png")):
+        (folder / kind).mkdir()
+        for index in (0, 150):
+            shutil.copy(source / kind / f"{index:05d}.{suffix}", folder / kind)
+    return folder
+
+
+def run(*arguments):
+    return main([str(a) for a in arguments])
+
+
+def test_predict_writes_millimetres_a_preview_and_a_cloud(sealed_checkpoint, office, tmp_path, capsys):
+    options = ("--checkpoint", sealed_checkpoint.path, "--input-size", 96, 128, "--precision", "fp32")
+    assert run("predict", office, "-o", tmp_path, *options) == 0
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {f"{n}{s}" for n in ("00000", "00150") for s in ("_depth.png", "_preview.png", ".ply")}
+    assert "2 frames of" in capsys.readouterr().out
+
+    depth = cv2.imread(str(tmp_path / "00150_depth.png"), cv2.IMREAD_UNCHANGED)
+    assert depth.dtype == np.uint16 and depth.shape == (480, 640)
+    assert cv2.imread(str(tmp_path / "00150_preview.png")).shape == (480, 2 * 640 + 64, 3)
+    assert (tmp_path / "00150.ply").read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\n")
+
+
+def test_predict_is_the_estimator_for_an_image_without_a_lens(sealed_checkpoint, office, tmp_path, capsys):
+    picture = tmp_path / "hall.png"
+    bgr = cv2.imread(str(office / "rgb" / "00000.jpg"))
+    cv2.imwrite(str(picture), bgr)
+    options = ("--checkpoint", sealed_checkpoint.path, "--input-size", 96, 128, "--write", "depth")
+    assert run("predict", picture, "-o", tmp_path / "out", *options) == 0
+    assert "a field of view of 63 degrees is assumed" in capsys.readouterr().out
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["hall_depth.png"]
+
+    estimator = DepthEstimator.load(sealed_checkpoint.path, input_size=(96, 128))
+    lens = CameraModel(640, 480, 518.8579, 518.8579, 319.5, 239.5)
+    expected = 1e3 * estimator.predict(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), lens).depth
+    found = cv2.imread(str(tmp_path / "out" / "hall_depth.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_allclose(found, expected, atol=0.51)
+
+
+def test_a_video_is_read_to_the_frame_asked_for(sealed_checkpoint, office, tmp_path):
+    video = tmp_path / "walk.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (640, 480))
+    for _ in range(4):
+        writer.write(cv2.imread(str(office / "rgb" / "00000.jpg")))
+    writer.release()
+    options = ("--checkpoint", sealed_checkpoint.path, "--input-size", 96, 128, "--write", "depth")
+    assert run("predict", video, "-o", tmp_path / "some", *options, "--frames", 2) == 0
+    assert sorted(p.name for p in (tmp_path / "some").iterdir()) == ["000000_depth.png", "000001_depth.png"]
+    assert run("predict", video, "-o", tmp_path / "all", *options) == 0
+    assert len(list((tmp_path / "all").iterdir())) == 4
+
+
+def test_depth_that_is_unknown_or_too_far_for_16_bits_is_zero():
+    depth = np.array([0.0014, 2.3456, 65.4994, 65.6, np.nan, np.inf], np.float32)
+    assert millimetres(depth).tolist() == [1, 2346, 65499, 0, 0, 0]
+
+
+def test_info_names_the_weights_the_machine_and_the_engine(sealed_checkpoint, capsys):
+    assert run("info", "--checkpoint", sealed_checkpoint.path, "--device", "cpu") == 0
+    printed = capsys.readouterr().out
+    for part in (sealed_checkpoint.sha256, "encoder=tf_efficientnet_lite2", "640x480", "519.16 px", "Apache-2.0"):
+        assert part in printed
+    assert "taken          openvino on cpu in " in printed and "the fastest engine on a CPU" in printed
+    assert "else           onnxruntime on cpu in fp32" in printed
+
+
+@pytest.mark.parametrize("format_", ["onnx", "openvino"])
+def test_export_writes_what_pytorch_gives(sealed_checkpoint, tmp_path, capsys, format_):
+    options = ("--checkpoint", sealed_checkpoint.path, "--format", format_, "--input-size", 96, 128)
+    assert run("export", "-o", tmp_path, *options) == 0
+    file = tmp_path / ("random.onnx" if format_ == "onnx" else "random.xml")
+    assert file.is_file() and f"{file}: at most " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("predict", "nowhere.jpg", "-o", "out"), "mono-depth predict: source 'nowhere.jpg': found no such file"),
+        (("info", "--checkpoint", "gone.safetensors"), "mono-depth info: gone.safetensors: no such checkpoint"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_1(arguments, message, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(message) and printed.count("\n") == 1
+
+
+def test_the_command_starts_without_pytorch_or_ros():
+    code = (
+        "import sys\nfrom mono_depth_ros.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'onnx', 'onnxruntime', 'matplotlib', 'rclpy')))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0 and "benchmark" in result.stdout
+
+
+def test_the_benchmark_compares_every_engine_with_pytorch(sealed_checkpoint, tmp_path):
+    pytest.importorskip("torch")
+    from mono_depth_ros import benchmark
+
+    machine = Machine(cpu="a CPU", cores=2, openvino=("FP32",), torch=True)
+    rows = benchmark.benchmark(sealed_checkpoint, machine, sizes=((32, 64), (64, 64)), rounds=1)
+    assert [(r.contender, r.height, r.width) for r in rows] == [
+        (name, *size)
+        for size in ((32, 64), (64, 64))
+        for name in ("torch eager", "openvino cpu fp32", "torch cpu fp32")
+    ]
+    for row in rows:
+        assert 0 < row.median <= row.p95 and row.memory > 50 and row.times_eager > 0
+        assert row.rate == pytest.approx(1e3 / row.median)
+    assert rows[0].times_eager == rows[3].times_eager == 1
+
+    benchmark.write(tmp_path, rows, machine)
+    assert (tmp_path / "benchmark.md").read_text().count("\n| 64x32 |") == 3
+    assert len(json.loads((tmp_path / "benchmark.json").read_text())["rows"]) == 6
+    assert cv2.imread(str(tmp_path / "benchmark.png")).shape[0] > 300
+
+
+def test_a_contender_that_cannot_start_is_named(sealed_checkpoint):
+    from mono_depth_ros import benchmark
+    from mono_depth_ros.backends import BackendError
+
+    broken = benchmark.Contender("torch", "cuda", "fp16")
+    with pytest.raises(BackendError, match="torch cuda fp16: torch on cuda in fp16 failed"):
+        with benchmark.workers(sealed_checkpoint, [broken], (32, 32)):
+            pass
