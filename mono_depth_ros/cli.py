@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -112,17 +113,19 @@ def run_predict(options: argparse.Namespace) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     frames = islice(source.frames(), options.frames)
     count = 0
-    for count, frame in enumerate(tqdm(frames, total=options.frames or source.length, unit=" frames"), start=1):
-        rgb = rectifier.rectify(frame.rgb)
-        depth = estimator.predict(rgb, rectifier.camera, confidence=False).depth
-        depth[~rectifier.valid_mask] = np.nan
-        name = options.output / (frame.name or f"{count - 1:06d}")
-        if "depth" in options.write:
-            write_image(f"{name}_depth.png", millimetres(depth))
-        if "preview" in options.write:
-            write_image(f"{name}_preview.png", cv2.cvtColor(np.hstack((rgb, preview.render(depth))), cv2.COLOR_RGB2BGR))
-        if "ply" in options.write:
-            write_ply(f"{name}.ply", cloud.build(depth, rgb))
+    with suppress(KeyboardInterrupt):  # How one ends a webcam.
+        for count, frame in enumerate(tqdm(frames, total=options.frames or source.length, unit=" frames"), start=1):
+            rgb = rectifier.rectify(frame.rgb)
+            depth = estimator.predict(rgb, rectifier.camera, confidence=False).depth
+            depth[~rectifier.valid_mask] = np.nan
+            beside = np.hstack((rgb, preview.render(depth)))
+            name = options.output / (frame.name or f"{count - 1:06d}")
+            if "depth" in options.write:
+                write_image(f"{name}_depth.png", millimetres(depth))
+            if "preview" in options.write:
+                write_image(f"{name}_preview.png", cv2.cvtColor(beside, cv2.COLOR_RGB2BGR))
+            if "ply" in options.write:
+                write_ply(f"{name}.ply", cloud.build(depth, rgb))
     print(f"{count} frames of {options.source} in {options.output}, by {estimator.choice}")
     if source.remark and not options.camera:
         print(source.remark)

@@ -106,9 +106,10 @@ def test_cuda_graphs_give_what_the_cpu_gives(weights, reference, shared_data, pr
 
 def test_half_precision_runs_in_pytorch_within_a_hundredth(weights, reference, shared_data):
     """The CPU stands in for a GPU: the same network and types, without the graph."""
-    engine = TorchBackend(restore(weights), weights.info, "cpu", "fp16")
-    assert 0 < mean_difference(engine, reference, shared_data, SIZE) < 0.01
-    assert engine.infer(np.zeros((*SIZE, 3), np.uint8))[0].dtype == np.float32
+    rgb = frame_of(shared_data, SIZE)
+    expected = reference.infer(rgb)[0]
+    depth = TorchBackend(restore(weights), weights.info, "cpu", "fp16").infer(rgb)[0]
+    assert depth.dtype == np.float32 and 0 < np.mean(np.abs(depth - expected) / expected) < 0.01
 
 
 def test_changing_sizes_changes_no_result(engine, reference):

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -71,6 +73,21 @@ def test_a_video_is_read_to_the_frame_asked_for(sealed_checkpoint, office, tmp_p
     assert sorted(p.name for p in (tmp_path / "some").iterdir()) == ["000000_depth.png", "000001_depth.png"]
     assert run("predict", video, "-o", tmp_path / "all", *options) == 0
     assert len(list((tmp_path / "all").iterdir())) == 4
+
+
+def test_ctrl_c_ends_an_endless_source_in_good_order(sealed_checkpoint, tmp_path):
+    command = [sys.executable, "-m", "mono_depth_ros.cli", "predict", "virtual", "-o", str(tmp_path / "out")]
+    command += ["--checkpoint", str(sealed_checkpoint.path), "--input-size", "96", "128", "--write", "depth"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path).glob("out/*.png")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0 and "frames of virtual in" in printed
 
 
 def test_depth_that_is_unknown_or_too_far_for_16_bits_is_zero():

@@ -121,7 +121,7 @@ def create(checkpoint: Checkpoint, choice: Choice, threads: int = 0) -> Backend:
         from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(onnx, choice.device, choice.precision, threads)
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # The latter where a shared library is missing or broken.
         raise BackendError(f"{choice.backend} can't be imported: {error}") from error
 
 

@@ -77,7 +77,7 @@ class TorchBackend:
             torch.set_num_threads(threads)
         try:
             frame_network = FrameNetwork(network, info, DTYPES[precision]).to(device)
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError) as error:  # The latter where PyTorch was built without CUDA.
             raise self._error(error) from error
         runner: Callable[[FrameNetwork, int, int], CpuRunner | CudaRunner]
         runner = CudaRunner if device == "cuda" else CpuRunner
