@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mono_depth_ros.checkpoint import CheckpointInfo
-from mono_depth_ros.export import seal
+from mono_depth_ros.export import round_weights, seal
 from mono_depth_ros.network.model import ErrorHead
 from training.lightning_cli import DepthCLI, assemble
 from training.module import DepthModule
@@ -26,6 +26,7 @@ def main(arguments: list[str]) -> None:
     cli = assemble([f"--config={options.config}", *overrides])
     state = torch.load(options.ckpt_path, map_location="cpu", weights_only=True)["state_dict"]
     cli.model.load_state_dict(state)
+    round_weights(cli.model.network)
     if cli.model.network.error_head:
         calibrate(cli.model.network.error_head, measure(cli, "val")["error_scale"])
     info = describe(cli, measure(cli, "test"), options.licence)
