@@ -1,10 +1,14 @@
 """Fixtures shared by all tests."""
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+# A run started in the background inherits an ignored SIGINT, and would hand it to the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
