@@ -140,8 +140,9 @@ class DepthModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of all frames of all processes, and start anew."""
-        self.log_dict({f"val/{name}": value for name, value in self.results().items()})
-        self.log("RMSE", self.results()["RMSE"], prog_bar=True, logger=False)
+        results = self.results()
+        self.log_dict({f"val/{name}": value for name, value in results.items()})
+        self.log("RMSE", results["RMSE"], prog_bar=True, logger=False)
         self.depth_metrics.reset()
         self.error_metrics.reset()
 
