@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from training.pretrained import fetch_resnet50, load_imagenet, read_weights
+from training.pretrained import fetch_resnet50, load_pretrained, read_weights
 
 SMALLEST_DEPTH = 1e-3
 
@@ -200,7 +200,6 @@ class ResNet50Maps(nn.Module):
 
 def encoder_maps(name: str, weights: str | None) -> nn.Module:
     """The first three maps of a timm encoder."""
-    encoder = timm.create_model(name, pretrained=weights is None, features_only=True, out_indices=(0, 1, 2))
-    if weights:
-        load_imagenet(encoder, name, weights)
+    encoder = timm.create_model(name, features_only=True, out_indices=(0, 1, 2))
+    load_pretrained(encoder, name, weights)
     return encoder

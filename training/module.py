@@ -72,7 +72,7 @@ class DepthModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Start from the sealed checkpoint named, or from ImageNet's weights."""
         if not self.has_weights and not self.hparams["start"]:
-            load_pretrained(self.network.encoder, self.hparams["encoder"], self.hparams["encoder_weights"])
+            load_pretrained(self.network.encoder.features, self.hparams["encoder"], self.hparams["encoder_weights"])
             self.has_weights = True
         self.require_weights()
 

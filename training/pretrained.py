@@ -9,8 +9,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights
 
-from mono_depth_ros.network import Encoder
-
 # A squeeze-excite gate is sigmoid(bias) without its input: 4 lets 98 % through.
 OPEN_GATE = 4.0
 
@@ -68,18 +66,18 @@ def fetch_resnet50() -> dict[str, Tensor]:
         ) from error
 
 
-def load_pretrained(encoder: Encoder, name: str, weights: str | None) -> int:
-    """Initialise an encoder with ImageNet weights from a local file, or from timm's hub when ``weights`` is None.
+def load_pretrained(features: nn.Module, name: str, weights: str | None) -> int:
+    """Initialise timm features with ImageNet weights from a local file, or from timm's hub when ``weights`` is None.
 
     Returns:
-        How many of the encoder's tensors were loaded.
+        How many of their tensors were loaded.
 
     Raises:
         FileNotFoundError: no file there; or no network, with the file to fetch and where to put it.
         ValueError: the file is for another network.
     """
     if weights:
-        return load_imagenet(encoder.features, name, weights)
+        return load_imagenet(features, name, weights)
     try:
         hub = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # each hub client has its own family of errors
@@ -87,9 +85,10 @@ def load_pretrained(encoder: Encoder, name: str, weights: str | None) -> int:
         source = config.hf_hub_id or config.url if config else "timm"
         raise FileNotFoundError(
             f"encoder: the ImageNet weights of {name} could not be fetched ({error.__class__.__name__}: {error}). On a "
-            f"machine with network, fetch model.safetensors of {source} and name its path as `encoder_weights`"
+            f"machine with network, fetch model.safetensors of {source}; name its path as `encoder_weights`, or as "
+            "`loss_network_weights` if the loss network is meant"
         ) from error
-    return copy_matching(encoder.features, hub)
+    return copy_matching(features, hub)
 
 
 def load_imagenet(features: nn.Module, name: str, weights: str) -> int:

@@ -21,7 +21,8 @@ class Watched:
         self.matched, self.present, self.busy = 1, 1, 0.0
         self.settings = Settings(age_warning=0.3, age_error=1.0, image_timeout=2.0)
         source = Input("/image", lambda: self.matched, lambda: self.present, lambda: self.busy)
-        self.situation = Situation("active", source, {"backend": "openvino", "device": "cpu"}, subscribed=["depth"])
+        engine = {"backend": "openvino", "chosen because": "it is the fastest"}
+        self.situation = Situation("active", source, engine, subscribed=["depth"])
 
     def report(self, seconds):
         """Statuses by area at a time of the node's clock."""
@@ -38,8 +39,8 @@ def test_all_is_well_while_frames_come_and_go_in_time():
     watched.statistics.count(statistics.RECEIVED, number=30)
     watched.statistics.count(statistics.PUBLISHED, number=20)
     watched.statistics.count(statistics.DROPPED, "a newer one came", number=10)
+    watched.statistics.sample("decode", 0.00215)
     watched.statistics.sample(statistics.AGE, 0.1)
-    watched.statistics.sample("decode", 0.002)
     statuses = watched.report(102)
     assert {status.level for status in statuses.values()} == {OK}
     assert {status.hardware_id for status in statuses.values()} == {"/image"}
@@ -47,8 +48,12 @@ def test_all_is_well_while_frames_come_and_go_in_time():
     assert image["rate in (Hz)"] == "15.0"
     assert image["rate out (Hz)"] == "10.0"
     assert image["dropped: a newer one came"] == "10"
-    assert watched.values(102, "engine")["decode p95 (ms)"] == "2.0"
-    assert watched.values(102, "latency") == {"age at publish p50 (ms)": "100.0", "age at publish p95 (ms)": "100.0"}
+    assert watched.values(102, "engine") == {"backend": "openvino", "chosen because": "it is the fastest"}
+    assert statuses["engine"].message == "openvino, it is the fastest"
+    assert watched.values(102, "latency") == {
+        "decode p50 (ms)": "2.15", "decode p95 (ms)": "2.15",
+        "age at publish p50 (ms)": "100.00", "age at publish p95 (ms)": "100.00",
+    }  # fmt: skip
     assert watched.values(102, "outputs")["subscribed"] == "depth"
 
 

