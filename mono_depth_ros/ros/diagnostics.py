@@ -51,14 +51,14 @@ class Reporter:
             self._judge_input(now, situation.input, counts, settings)
         else:
             self._last_image = None
-        age, valid = figures.pop(AGE, None), figures.pop(VALID, None)
-        if age:
+        valid = figures.pop(VALID, None)
+        if age := figures.get(AGE):
             self._judge_age(age, settings)
         self._before = now, counts
 
-        stages: dict[str, str] = {}
-        for stage, both in figures.items():
-            stages |= _milliseconds(stage, both)
+        times: dict[str, str] = {}
+        for name, both in figures.items():
+            times |= _milliseconds(name, both)
         subscribed = ", ".join(sorted(situation.subscribed)) or "none"
         state, source = situation.state, situation.input
         publishers = {"topic": source.topic, "publishers": source.matched()} if source else {}
@@ -67,8 +67,8 @@ class Reporter:
             "node": (state, {"state": state}),
             "image": (f"{rates['rate in (Hz)']} Hz in, {rates['rate out (Hz)']} Hz out", publishers | rates | counts),
             "camera_info": (situation.camera_info.get("camera", "not subscribed"), situation.camera_info),
-            "engine": (" ".join(situation.engine.values()), {**situation.engine, **stages}),
-            "latency": ("within the thresholds", _milliseconds(AGE, age) if age else {}),
+            "engine": (", ".join(situation.engine.values()), situation.engine),
+            "latency": ("within the thresholds", times),
             "outputs": (subscribed, {"subscribed": subscribed} | ({VALID: f"{valid[0]:.3f}"} if valid else {})),
         }
         return [self._status(area, hardware, summary, facts) for area, (summary, facts) in values.items()]
@@ -127,4 +127,4 @@ def _reason_of_silence(source: Input) -> str:
 
 
 def _milliseconds(name: str, median_and_p95: tuple[float, float]) -> dict[str, str]:
-    return {f"{name} {which} (ms)": f"{1e3 * v:.1f}" for which, v in zip(("p50", "p95"), median_and_p95, strict=True)}
+    return {f"{name} {which} (ms)": f"{1e3 * v:.2f}" for which, v in zip(("p50", "p95"), median_and_p95, strict=True)}

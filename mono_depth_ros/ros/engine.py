@@ -56,12 +56,13 @@ class Engine:
 
     def description(self) -> dict[str, str]:
         """What runs, for the log and the diagnostics."""
-        backend, checkpoint = self._estimator.backend, self._estimator.checkpoint
+        backend, checkpoint, choice = self._estimator.backend, self._estimator.checkpoint, self._estimator.choice
         height, width = self._estimator.input_size
         return {
             "backend": backend.name,
             "device": backend.device,
             "precision": backend.precision,
+            "chosen because": choice.reason if choice else "it was given",
             "checkpoint": f"{checkpoint.path.name} sha256 {checkpoint.sha256[:12]}",
             "input size": f"{width}x{height}",
         }

@@ -1,7 +1,8 @@
 """What happens to a frame on arrival: counted, its stamp checked, and left for the worker."""
 
+import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -12,13 +13,21 @@ from mono_depth_ros.ros.worker import NewestFrameWorker
 AREA = "image"
 
 
+class Arrival(NamedTuple):
+    """An image; when it came, by time.perf_counter; seconds since its publication, None if the middleware says none."""
+
+    message: Image | CompressedImage
+    at: float
+    transit: float | None
+
+
 class Intake:
     """Takes images from the subscription; the newest is offered to the worker, what it displaces is counted."""
 
     def __init__(
         self,
         topic: str,
-        worker: NewestFrameWorker,
+        worker: NewestFrameWorker[Arrival],
         publishers: Callable[[], int],
         statistics: Statistics,
         problems: Problems,
@@ -30,11 +39,13 @@ class Intake:
 
     def receive(self, msg: Image | CompressedImage, info: Mapping[str, Any]) -> None:
         """Take in a message and what the middleware says of it."""
+        at, published = time.perf_counter(), info.get("source_timestamp")
+        transit = (time.time_ns() - published) / 1e9 if published else None
         self._statistics.count(RECEIVED)
         self._count_lost(info.get("publication_sequence_number") or 0)
         if not self._is_newer(msg):
             return
-        if self._worker.offer(msg) is not None:
+        if self._worker.offer(Arrival(msg, at, transit)) is not None:
             self._statistics.count(DROPPED, "a newer one came")
 
     def lost(self, event: Any) -> None:

@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.estimator import Prediction
+from mono_depth_ros.ros import statistics as stats
 from mono_depth_ros.ros.cameras import Cameras, View
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.engine import Engine
 from mono_depth_ros.ros.images import ImageError, decode_compressed, decode_image
+from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.messages import limit_range
 from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS, Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.ros.statistics import AGE, DROPPED, FAILED, PUBLISHED, REJECTED, VALID, Statistics
 
 AREA = "image"
 
@@ -44,7 +45,7 @@ class Pipeline:
         cameras: Cameras,
         engine: Engine,
         outputs: Outputs,
-        statistics: Statistics,
+        statistics: stats.Statistics,
         problems: Problems,
     ) -> None:
         self._topic = topic
@@ -55,52 +56,56 @@ class Pipeline:
         self._decoded: NDArray[np.uint8] | None = None
         self._kind: _Kind | None = None
 
-    def process(self, msg: Image | CompressedImage) -> None:
+    def process(self, arrival: Arrival) -> None:
         """Publish what is wanted of one image, and count what became of it."""
+        laps = stats.Laps(arrival.at)
+        if arrival.transit is not None:
+            laps.seconds[stats.RECEIVE] = arrival.transit
+        laps.end(stats.WAIT)
         try:
-            self._publish(msg, self._settings())
+            self._publish(arrival.message, self._settings(), laps)
         except _Dropped as reason:
-            self._statistics.count(DROPPED, str(reason))
+            self._statistics.count(stats.DROPPED, str(reason))
         except ImageError as error:
-            self._statistics.count(REJECTED, "cannot be decoded")
+            self._statistics.count(stats.REJECTED, "cannot be decoded")
             self._problems.error(AREA, "undecodable", f"{self._topic}: frame rejected: {error}")
         except Exception as error:  # whatever an engine throws must cost one frame, not the node
-            self._statistics.count(FAILED, type(error).__name__)
+            self._statistics.count(stats.FAILED, type(error).__name__)
             text = f"{self._topic}: frame failed, no depth for it: {type(error).__name__}: {error}"
             self._problems.error("engine", "failed", text)
 
-    def _publish(self, msg: Image | CompressedImage, settings: Settings) -> None:
+    def _publish(self, msg: Image | CompressedImage, settings: Settings, laps: stats.Laps) -> None:
         wanted = self._outputs.wanted()
         if not wanted:
             raise _Dropped("nobody subscribes")
         self._check_age(msg, settings)
         if self._cameras.are_awaited(settings.camera_info_timeout):
             raise _Dropped("camera_info is awaited")
-        with self._statistics.stage("decode"):
-            rgb = self._decode(msg)
+        rgb = self._decode(msg)
+        laps.end(stats.DECODE)
         height, width = rgb.shape[:2]
         view = self._cameras.view(msg.header.stamp, width, height, self._is_rectified(settings))
+        laps.end(stats.CAMERA)
         if view.rectifier:
-            with self._statistics.stage("rectify"):
-                rgb = view.rectifier.rectify(rgb)
-        with self._statistics.stage("predict"):
-            prediction = self._engine.predict(rgb, view.camera, self._needs_confidence(settings, wanted))
-        for name, seconds in self._engine.timings().items():
-            self._statistics.sample(f"predict: {name}", seconds)
-        with self._statistics.stage("compose"):
-            farthest = min(settings.max_depth, self._engine.farthest(rgb.shape, view.camera))
-            depth, confidence = self._gated(prediction, view, farthest, settings)
-            result = Result(msg.header, rgb, depth, confidence, view.camera, farthest)
-            messages = self._composer.compose(result, settings, wanted)
+            rgb = view.rectifier.rectify(rgb)
+            laps.end(stats.RECTIFY)
+        prediction = self._engine.predict(rgb, view.camera, self._needs_confidence(settings, wanted))
+        laps.end_measured(self._engine.timings())
+        farthest = min(settings.max_depth, self._engine.farthest(rgb.shape, view.camera))
+        depth, confidence = self._gated(prediction, view, farthest, settings)
+        result = Result(msg.header, rgb, depth, confidence, view.camera, farthest)
+        messages = self._composer.compose(result, settings, wanted)
         if not messages:
             raise _Dropped("nothing that is subscribed to can be made")
         age = self._check_age(msg, settings)
-        with self._statistics.stage("publish"):
-            self._outputs.publish(messages)
-        self._statistics.count(PUBLISHED)
-        self._statistics.sample(VALID, float(np.isfinite(depth).mean()))
+        laps.end(stats.PACK)
+        self._outputs.publish(messages)
+        laps.end(stats.PUBLISH)
+        self._statistics.count(stats.PUBLISHED)
+        self._statistics.sample_stages(laps)
+        self._statistics.sample(stats.VALID, float(np.isfinite(depth).mean()))
         if age is not None:
-            self._statistics.sample(AGE, age)
+            self._statistics.sample(stats.AGE, age)
 
     @staticmethod
     def _needs_confidence(settings: Settings, wanted: Collection[str]) -> bool:

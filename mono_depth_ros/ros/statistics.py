@@ -2,8 +2,7 @@
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from time import perf_counter
 
 import numpy as np
@@ -11,9 +10,33 @@ import numpy as np
 RECEIVED, PUBLISHED, LOST = "received", "published", "lost"
 DROPPED, REJECTED, FAILED = "dropped", "rejected", "failed"
 
+# The stages of a frame: receive is from its publication to the callback; in wait, the worker is busy with another.
+RECEIVE, WAIT, DECODE, CAMERA, RECTIFY = "receive", "wait", "decode", "camera_info", "rectify"
+NETWORK, PACK, PUBLISH = "network", "pack", "publish"  # with the estimator's own around the network
+
+OVERHEAD = "all but the network"  # and the wait for it
 AGE = "age at publish"
 VALID = "valid pixels"
 _WINDOW = 300  # samples: 10 s at 30 Hz
+
+
+class Laps:
+    """Seconds that one frame spent in each stage. They follow each other without a gap, from its arrival on."""
+
+    def __init__(self, arrived: float) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = arrived
+
+    def end(self, stage: str) -> None:
+        """What ran until now was this stage."""
+        now = perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+    def end_measured(self, stages: Mapping[str, float]) -> None:
+        """What ran until now were these stages, which somebody else has timed."""
+        self.seconds |= stages
+        self._last = perf_counter()
 
 
 class Statistics:
@@ -48,12 +71,11 @@ class Statistics:
         with self._lock:
             self._samples.setdefault(name, deque(maxlen=_WINDOW)).append(value)
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a stage that succeeds."""
-        start = perf_counter()
-        yield
-        self.sample(name, perf_counter() - start)
+    def sample_stages(self, laps: Laps) -> None:
+        """Add the stages of a frame that was published, and what they took without the network."""
+        for stage, seconds in laps.seconds.items():
+            self.sample(stage, seconds)
+        self.sample(OVERHEAD, sum(s for stage, s in laps.seconds.items() if stage not in (WAIT, NETWORK)))
 
     def percentiles(self) -> dict[str, tuple[float, float]]:
         """The median and the 95th percentile of each measurement over the last 300 frames."""

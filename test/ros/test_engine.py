@@ -66,6 +66,12 @@ def test_a_cpu_that_fails_has_nothing_to_fall_back_to(engine, lines, monkeypatch
     assert not lines
 
 
+def test_it_says_what_runs_and_why(engine):
+    said = engine.description()
+    assert (said["backend"], said["device"], said["precision"]) == ("openvino", "cpu", "fp32")
+    assert said["chosen because"] == "the fastest engine on a CPU; exact"
+
+
 def test_the_farthest_depth_grows_with_the_focal_length(engine):
     """The network was taught up to 10 m for NYU's lens; for one of half the focal length that is 5 m."""
     nyu = CameraModel.nyu()

@@ -1,5 +1,7 @@
 """Frames are counted on arrival: received, lost on the way, displaced."""
 
+import time
+
 import pytest
 from builtin_interfaces.msg import Time
 
@@ -48,6 +50,19 @@ def test_lost_frames_are_the_gaps_in_the_publishers_numbers(numbers, lost):
 
 def test_the_numbers_of_two_publishers_say_nothing():
     assert counts_after([1, 100, 2, 101], publishers=2)["lost"] == 0
+
+
+def test_an_arrival_knows_how_long_its_way_was_where_the_middleware_says_when_it_began():
+    slot = Slot()
+    intake = Intake("/image", slot, lambda: 1, Statistics(), Problems(print, print))
+    before = time.perf_counter()
+    intake.receive(make_image(Time(sec=1)), {"source_timestamp": time.time_ns() - 50_000_000})
+    assert slot.waiting.message.header.stamp.sec == 1
+    assert before <= slot.waiting.at <= time.perf_counter()
+    assert 0.05 <= slot.waiting.transit < 10
+    for second, info in enumerate(({}, {"source_timestamp": 0}), start=2):
+        intake.receive(make_image(Time(sec=second)), info)
+        assert slot.waiting.transit is None
 
 
 def test_displaced_frames_are_dropped():

@@ -119,6 +119,25 @@ def test_the_cloud_takes_every_nth_pixel_and_leaves_out_bad_points_by_parameter(
     assert (dense.height, dense.width, dense.is_dense) == (1, np.isfinite(depth).sum(), True)
 
 
+def test_every_stage_is_timed_and_the_network_and_the_wait_are_no_part_of_the_rest():
+    bench = Bench()
+    bench.process(make_image(Time(sec=1)), make_info())
+    medians = {name: p50 for name, (p50, _) in bench.statistics.percentiles().items()}
+    stages = ["receive", "wait", "decode", "camera_info", "resize", "network", "scale", "pack", "publish"]
+    assert list(medians)[:9] == stages
+    assert medians["receive"] == TRANSIT and medians["network"] == 3.0
+    assert WAITED <= medians["wait"] < WAITED + 10
+    rest = sum(medians[stage] for stage in stages if stage not in ("network", "wait"))
+    assert medians["all but the network"] == pytest.approx(rest)
+
+
+def test_a_frame_that_is_not_published_is_no_measurement():
+    bench = Bench()
+    bench.error = BackendError("no")
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert bench.statistics.percentiles() == {}
+
+
 def test_a_gate_that_cannot_be_applied_lets_nothing_through():
     bench = Bench(min_confidence=0.5)
     bench.confidence = False
