@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from mono_depth_ros.demo.children import PROFILE, exit_code, loopback_environment, start, tail
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO
 from mono_depth_ros.demo.sources import KINDS, SourceError, parse_source
 from mono_depth_ros.demo.watcher import MEASUREMENTS, SENT
@@ -20,7 +20,6 @@ from mono_depth_ros.demo.watcher import MEASUREMENTS, SENT
 _FRAMES = 300
 _LOGS = {"depth_node": "depth_node.log", "camera": "camera.log"}
 _REPORT_TIMEOUT, _NODE_TIMEOUT = 300.0, 15.0  # seconds
-_TAIL = 15  # lines of a log that explain a failure
 
 
 class DemoError(RuntimeError):
@@ -54,15 +53,15 @@ def _run(options: argparse.Namespace, children: ExitStack) -> None:
         print(f"{options.source}: {source.remark}")
     output = options.output
     frames = min((number for number in (options.frames, source.length) if number), default=0)
-    environ = _environment()
+    environ = loopback_environment(output)
     print(
         f"Starting depth_node, the camera ({options.source}) and the watcher; ROS_DOMAIN_ID={environ['ROS_DOMAIN_ID']}"
     )
     ros_args = ["--ros-args", "-p", "points_stride:=2"]
     ros_args += ["-p", f"checkpoint:={json.dumps(str(options.checkpoint))}"] if options.checkpoint else []
-    node = _started(children, environ, "mono_depth_ros.ros", ros_args, output / _LOGS["depth_node"])
+    node = start(children, environ, "mono_depth_ros.ros", ros_args, output / _LOGS["depth_node"])
     watch = ["--source", options.source, "--output", str(output), "--frames", str(frames)]
-    watcher = _started(children, environ, "mono_depth_ros.demo.watcher", watch + ["--view"] * options.view)
+    watcher = start(children, environ, "mono_depth_ros.demo.watcher", watch + ["--view"] * options.view)
     parameters = {
         "source": json.dumps(options.source),  # quoted, so that a webcam's number stays a text
         "frames": frames,
@@ -71,7 +70,7 @@ def _run(options: argparse.Namespace, children: ExitStack) -> None:
         "sent": json.dumps(str(output / SENT)),
     }
     play = ["--ros-args", *(part for name, value in parameters.items() for part in ("-p", f"{name}:={value}"))]
-    camera = _started(children, environ, "mono_depth_ros.demo.camera_process", play, output / _LOGS["camera"])
+    camera = start(children, environ, "mono_depth_ros.demo.camera_process", play, output / _LOGS["camera"])
 
     try:
         while camera.poll() is None:
@@ -83,34 +82,10 @@ def _run(options: argparse.Namespace, children: ExitStack) -> None:
         camera.wait(_NODE_TIMEOUT)
     _expect_success(output, "camera", camera.returncode)
     watcher.send_signal(signal.SIGINT)
-    _expect_success(output, "watcher", _exit_code(watcher, _REPORT_TIMEOUT))
+    _expect_success(output, "watcher", exit_code(watcher, _REPORT_TIMEOUT))
     _fail_if_ended(output, depth_node=node)
     node.send_signal(signal.SIGINT)
-    _expect_success(output, "depth_node", _exit_code(node, _NODE_TIMEOUT))
-
-
-def _started(
-    children: ExitStack, environ: dict[str, str], module: str, args: list[str], log: Path | None = None
-) -> subprocess.Popen:
-    """A child in a session of its own, so that Ctrl-C reaches this process alone, which then ends the others."""
-    stream = children.enter_context(open(log, "wb")) if log else None
-    command = [sys.executable, "-m", module, *args]
-    child = subprocess.Popen(command, env=environ, start_new_session=True, stdout=stream, stderr=stream)
-    children.callback(_ended, child)
-    return child
-
-
-def _ended(child: subprocess.Popen) -> None:
-    if child.poll() is None:
-        child.kill()
-    child.wait()
-
-
-def _exit_code(child: subprocess.Popen, timeout: float) -> int:
-    try:
-        return child.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return -int(signal.SIGKILL)
+    _expect_success(output, "depth_node", exit_code(node, _NODE_TIMEOUT))
 
 
 def _fail_if_ended(output: Path, **children: subprocess.Popen) -> None:
@@ -130,21 +105,12 @@ def _tail(output: Path, name: str) -> str:
     """The end of a child's log; the watcher's messages are on the screen already."""
     if name not in _LOGS:
         return "; see above"
-    path = output / _LOGS[name]
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]
-    return "\n".join([f"; the end of {path}:", *lines])
-
-
-def _environment() -> dict[str, str]:
-    """On this machine alone, and in a domain of its own unless the user has chosen one."""
-    environ = dict(os.environ, ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", PYTHONUNBUFFERED="1")
-    environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    return environ
+    return f"; {tail(output / _LOGS[name])}"
 
 
 def _prepare(output: Path) -> None:
     """An empty folder: new, or that of an earlier demo, whose files are removed, and nobody else's."""
-    ours = (SENT, MEASUREMENTS, SHEET, VIDEO, CLOUD, BAG, *_LOGS.values())
+    ours = (SENT, MEASUREMENTS, SHEET, VIDEO, CLOUD, BAG, PROFILE, *_LOGS.values())
     try:
         output.mkdir(parents=True, exist_ok=True)
         if any(output.iterdir()) and not (output / SENT).is_file():

@@ -1,0 +1,60 @@
+"""The demo's processes: reached from nowhere else, and gone with the demo that started them."""
+
+import ipaddress
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("psutil")
+import psutil
+
+from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
+
+TIMEOUT = 60  # seconds
+PROCESSES = [
+    ("mono_depth_ros.ros", ["--ros-args", "-p", "autostart:=false"]),
+    ("mono_depth_ros.demo.camera_process", ["--ros-args", "-p", "source:=virtual"]),
+]
+
+
+@pytest.mark.parametrize(("module", "args"), PROCESSES)
+def test_their_sockets_are_on_the_loopback_alone(module, args, tmp_path: Path):
+    with ExitStack() as children:
+        child = start(children, loopback_environment(tmp_path), module, args, tmp_path / "log")
+        addresses = settled_sockets(child, tmp_path / "log")
+    assert any(address.is_loopback for address in addresses)
+    # 239.255.0.1 is where DDS announces itself: joined on the loopback interface, it stays there.
+    assert [a for a in addresses if not (a.is_loopback or a.is_multicast)] == []
+
+
+def settled_sockets(child, log: Path) -> list:
+    """Local addresses of the process's sockets, once it has some and opens no more."""
+    deadline, found = time.monotonic() + TIMEOUT, []
+    while True:
+        before, found = found, [ipaddress.ip_address(c.laddr.ip) for c in psutil.Process(child.pid).net_connections()]
+        if found and len(found) == len(before):
+            return found
+        assert child.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.5)
+
+
+def test_a_profile_of_the_users_does_not_open_it_to_others(monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/home/robot/everywhere.xml")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    environ = loopback_environment(tmp_path)
+    assert "<address>127.0.0.1</address>" in Path(environ["FASTRTPS_DEFAULT_PROFILES_FILE"]).read_text()
+    assert environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SYSTEM_DEFAULT"  # which adds no transport to the profile's
+
+
+def test_what_is_still_there_in_the_end_is_killed_and_its_log_kept(tmp_path: Path):
+    with ExitStack() as children:
+        child = start(children, {}, "this", [], tmp_path / "log")
+        assert exit_code(child, TIMEOUT) == 0
+        server = start(children, {}, "http.server", ["--bind", "127.0.0.1", "0"])
+        assert exit_code(server, 0.1) == -9 and server.poll() is None
+    assert server.returncode == -9
+    assert tail(tmp_path / "log").startswith(f"the end of {tmp_path / 'log'}:\n")
+    assert "Namespaces are one honking great idea" in tail(tmp_path / "log")
