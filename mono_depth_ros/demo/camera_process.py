@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 
 from builtin_interfaces.msg import Time
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
@@ -39,6 +39,8 @@ class Settings:
     source: str
     frame_id: str
     frames: int
+    loop: int
+    rate: int
     wait_for: int
     ahead: int
     sent: str
@@ -72,6 +74,8 @@ def _declare(node: Node) -> Settings:
         source=text("source", "virtual", f"Where the frames come from: {KINDS}."),
         frame_id=text("frame_id", "camera_optical_frame", "frame_id of the messages: an optical frame."),
         frames=number("frames", 0, "Publish so many frames; 0: until the source ends."),
+        loop=number("loop", 0, "Repeat the first so many frames for ever, made before the first goes out; 0: do not."),
+        rate=number("rate", 0, "Frames a second; 0: as the source says."),
         wait_for=number("wait_for", 1, "Publish the first frame when image has so many subscribers."),
         ahead=number("ahead", 10, "Have so many frames ready before the first one goes out; not with a webcam."),
         sent=text("sent", "", "CSV file that says when each frame was published; empty: none."),
@@ -81,7 +85,8 @@ def _declare(node: Node) -> Settings:
 def _play(node: Node, source: Source, settings: Settings, stop: StopRequest) -> None:
     image = node.create_publisher(Image, "image", OUTPUT, qos_overriding_options=OVERRIDABLE)
     info = node.create_publisher(CameraInfo, "camera_info", OUTPUT, qos_overriding_options=OVERRIDABLE)
-    frames: Iterator[Frame] = islice(source.frames(), settings.frames or None)
+    endless = looped(source.frames(), settings.loop) if settings.loop else source.frames()
+    frames: Iterator[Frame] = islice(endless, settings.frames or None)
     if not source.is_live:
         room = _AHEAD_BYTES // (3 * source.camera.width * source.camera.height)
         frames = ahead(frames, max(1, min(settings.ahead, room)), stop)
@@ -89,7 +94,7 @@ def _play(node: Node, source: Source, settings: Settings, stop: StopRequest) -> 
         log = csv.writer(sent)
         log.writerow(SENT_COLUMNS)
         _wait_for_subscribers(image, settings.wait_for, stop)
-        for index, frame in enumerate(paced(frames, source, stop)):
+        for index, frame in enumerate(paced(frames, source, stop, settings.rate)):
             now = time.time_ns()
             stamp = now if frame.stamp is None else frame.stamp
             header = Header(stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9), frame_id=settings.frame_id)
@@ -111,15 +116,20 @@ def raw_camera_info(header: Header, camera: CameraModel) -> CameraInfo:
     return message
 
 
-def paced(frames: Iterator[Frame], source: Source, stop: StopRequest) -> Iterator[Frame]:
-    """Frames at the time they are due: by their stamps where they have some, else at the source's rate."""
+def looped(frames: Iterator[Frame], number: int) -> Iterator[Frame]:
+    """The first frames again and again, out of memory: nothing is rendered or decoded while they play."""
+    return cycle([Frame(frame.rgb, None) for frame in islice(frames, number)])  # a stamp must not come twice
+
+
+def paced(frames: Iterator[Frame], source: Source, stop: StopRequest, rate: int = 0) -> Iterator[Frame]:
+    """Frames at the time they are due: at `rate` a second, else by their stamps if any, else at the source's rate."""
     due = previous = None
     for frame in frames:
         if due is None:
             due = time.monotonic()
         elif not source.is_live:
-            gap = 1 / source.rate
-            if frame.stamp is not None and previous is not None:
+            gap = 1 / (rate or source.rate)
+            if not rate and frame.stamp is not None and previous is not None:
                 gap = min(max((frame.stamp - previous) / 1e9, 0.0), _LONGEST_GAP)
             due = max(due + gap, time.monotonic() - gap)  # after a delay, catch up by one frame, not by all
             stop.wait(max(due - time.monotonic(), 0))

@@ -1,7 +1,6 @@
 """What the demo records: the messages that belong to one image, put together, into a rosbag2 and out of it again."""
 
 import shutil
-import struct
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.demo.message import Message
 from mono_depth_ros.ros.images import camera_from_info
 
 IMAGE, INFO = "/image", "/camera_info"
@@ -32,30 +32,6 @@ _RELIABLE = Qos(
     QosHistory.KEEP_LAST, 5, QosReliability.RELIABLE, QosDurability.VOLATILE, _FOREVER, _FOREVER,
     QosLiveliness.AUTOMATIC, _FOREVER, False,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Message:
-    """A serialised message (CDR), and when it was published, in ns since the epoch."""
-
-    data: bytes
-    published: int
-
-    @property
-    def stamp(self) -> int:
-        """The header's stamp in ns."""
-        seconds, nanoseconds = struct.unpack_from(self._order + "iI", self.data, 4)
-        return seconds * 10**9 + nanoseconds
-
-    @property
-    def frame_id(self) -> str:
-        """The header's frame_id."""
-        (length,) = struct.unpack_from(self._order + "I", self.data, 12)
-        return bytes(self.data[16 : 16 + length]).rstrip(b"\0").decode()
-
-    @property
-    def _order(self) -> str:
-        return "<" if self.data[1] & 1 else ">"
 
 
 @dataclass

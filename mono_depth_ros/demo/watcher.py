@@ -20,7 +20,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tqdm import tqdm
 
 from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Sent, Truth, read_sent
-from mono_depth_ros.demo.recording import DEPTH, DEPTH_INFO, IMAGE, INFO, POINTS, Assembler, FrameSet, Message, Recorder
+from mono_depth_ros.demo.message import Message
+from mono_depth_ros.demo.recording import DEPTH, DEPTH_INFO, IMAGE, INFO, POINTS, Assembler, FrameSet, Recorder
 from mono_depth_ros.demo.report import BAG, Report
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.demo.sources import SourceError, parse_source

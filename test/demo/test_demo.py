@@ -24,7 +24,7 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo import camera_process
-from mono_depth_ros.demo.camera_process import ahead, raw_camera_info
+from mono_depth_ros.demo.camera_process import ahead, looped, raw_camera_info
 from mono_depth_ros.demo.recording import INFO, recorded_sets
 from mono_depth_ros.demo.ros_process import StopRequest
 from mono_depth_ros.demo.run import described
@@ -211,12 +211,12 @@ class Recording:
             yield Frame(np.zeros((1, 1, 3), np.uint8), stamp)
 
 
-def published(monkeypatch, stamps: list, fetching: list[float], is_live: bool = False) -> list[float]:
+def published(monkeypatch, stamps: list, fetching: list[float], is_live: bool = False, rate: int = 0) -> list[float]:
     """Seconds between the frames as they go out."""
     clock = FakeTime()
     monkeypatch.setattr(camera_process, "time", clock)
     source = Recording(clock, stamps, fetching, is_live)
-    times = [clock.now for _ in camera_process.paced(source.frames(), source, clock)]
+    times = [clock.now for _ in camera_process.paced(source.frames(), source, clock, rate)]
     return np.diff(times).tolist()
 
 
@@ -237,6 +237,20 @@ def test_pauses_are_cut_and_stamps_that_run_backwards_do_not_wait(monkeypatch):
 def test_after_a_delay_the_stream_catches_up_by_one_frame_and_not_in_a_burst(monkeypatch):
     gaps = published(monkeypatch, [None] * 5, [0.0, 0.0, 2.0, 0.0, 0.0])
     assert gaps == pytest.approx([0.05, 2.0, 0.0, 0.05])
+
+
+def test_a_given_rate_is_kept_whatever_the_stamps_say(monkeypatch):
+    stamps = [10**18 + s * 10**9 for s in range(4)]
+    assert published(monkeypatch, stamps, [0.0] * 4, rate=40) == pytest.approx([0.025] * 3)
+
+
+def test_looped_frames_are_all_there_before_the_first_and_have_no_stamp_that_could_repeat():
+    fetched = []
+    frames = (fetched.append(n) or Frame(np.full((1, 1, 3), n, np.uint8), 10**18 + n) for n in count())
+    played = list(islice(looped(frames, 3), 7))
+    assert [frame.rgb[0, 0, 0] for frame in played] == [0, 1, 2, 0, 1, 2, 0]
+    assert {frame.stamp for frame in played} == {None}
+    assert fetched == [0, 1, 2]
 
 
 def test_a_live_camera_sets_the_pace_itself(monkeypatch):

@@ -25,8 +25,9 @@ from mono_depth_ros.demo import recording
 from mono_depth_ros.demo.camera_process import raw_camera_info
 from mono_depth_ros.demo.flight import Flight
 from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Sent, Truth, read_sent
+from mono_depth_ros.demo.message import Message
 from mono_depth_ros.demo.pictures import Panels, Video, colored_error, write_sheet
-from mono_depth_ros.demo.recording import Assembler, FrameSet, Message, Recorder, recorded_sets
+from mono_depth_ros.demo.recording import Assembler, FrameSet, Recorder, recorded_sets
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO, Report
 from mono_depth_ros.demo.room import Room
 from mono_depth_ros.demo.virtual_camera import render
