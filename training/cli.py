@@ -1,11 +1,11 @@
-"""Commands: fit, validate and test are LightningCLI's; ablation and seal are the project's own."""
+"""Commands: fit, validate and test are LightningCLI's; ablation, rooms and seal are the project's own."""
 
 import sys
 
-from training import ablation, seal
+from training import ablation, rooms, seal
 from training.lightning_cli import run_lightning
 
-OWN_COMMANDS = {"ablation": ablation.main, "seal": seal.main}
+OWN_COMMANDS = {"ablation": ablation.main, "rooms": rooms.main, "seal": seal.main}
 
 
 def main(arguments: list[str] | None = None) -> None:

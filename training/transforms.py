@@ -4,11 +4,13 @@ Geometry acts on colour, depth and camera together, so that a frame stays a true
 number comes from the generator given.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -47,6 +49,24 @@ def resize(frame: RgbdFrame, width: int, height: int) -> RgbdFrame:
     return RgbdFrame(frame.name, rgb, depth, frame.camera.resized(width, height))
 
 
+def turn(frame: RgbdFrame, axis_angle: Sequence[float] | NDArray[np.float64]) -> RgbdFrame:
+    """What the camera sees after a turn about its own centre: an exact homography, whatever the depth.
+
+    axis_angle (3,), radians, in the optical frame: its direction is the axis, its length the angle. Depth is along the
+    new optical axis; what the frame does not show becomes unknown, with the nearest colour.
+    """
+    camera = frame.camera
+    rotation = cv2.Rodrigues(np.asarray(axis_angle, np.float64))[0]  # columns: the new axes, in the old frame
+    to_frame = camera.matrix @ rotation @ np.linalg.inv(camera.matrix)
+    size = (camera.width, camera.height)
+    rgb = cv2.warpPerspective(
+        frame.rgb, to_frame, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    depth = cv2.warpPerspective(frame.depth, to_frame, size, flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    forward = camera.rays() @ rotation[2, :2].astype(np.float32) + np.float32(rotation[2, 2])
+    return replace(frame, rgb=np.asarray(rgb, np.uint8), depth=np.asarray(depth / forward, np.float32))
+
+
 def cut_depth(frame: RgbdFrame, left: int, width: int, max_depth: float) -> RgbdFrame:
     """Replace columns left..left+width of the colour by depth / max_depth as grey (CutDepth, vertical)."""
     columns = np.s_[:, left : left + width]
@@ -74,7 +94,7 @@ def canonical_focal_length(input_size: tuple[int, int]) -> float:
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """Training: CutDepth, flip, zoom and crop, colour, then the canonical camera; the defaults are the paper's.
+    """Training: CutDepth, flip, turn, zoom and crop, colour, then the canonical camera; the defaults are the paper's.
 
     Attributes:
         input_size: height and width that a whole frame is brought to (it covers them, where its shape is another).
@@ -83,6 +103,7 @@ class TrainTransform:
         zoom: smallest and largest magnification, at least 1; a magnified frame has a longer focal length, and so
             nearer canonical depth.
         flip: probability of mirroring.
+        turn: degrees, standard deviation of random turns of the camera about each of its axes.
         cut_depth: probability of CutDepth.
         cut_depth_width: CutDepth's width, as a share of what lies right of its left edge, at most.
         color: largest change of brightness, contrast and saturation, as shares, and of hue, in turns.
@@ -95,6 +116,7 @@ class TrainTransform:
     crop_size: tuple[int, int] = (448, 576)
     zoom: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.5
+    turn: float = 0.0
     cut_depth: float = 0.25
     cut_depth_width: float = 0.75
     color: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
@@ -122,6 +144,8 @@ class TrainTransform:
             frame = self._cut_depth(frame, rng)
         if rng.random() < self.flip:
             frame = flip(frame)
+        if self.turn:
+            frame = turn(frame, rng.normal(0, np.radians(self.turn), 3))
         frame = self._zoom_and_crop(frame, rng)
         image = seeded(v2.ColorJitter(*self.color), image_tensor(frame), seed=int(rng.integers(2**63)))
         depth = depth_tensor(frame) * (self.canonical / focal_length(frame.camera))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from mono_depth_ros.camera import CameraModel
 from test.training.scenes import DISTANCE, NORMAL, Planes, picture, plane_depth, points
@@ -53,6 +54,26 @@ class TestGeometry:
         np.testing.assert_array_equal(twice.rgb, frame.rgb)
         np.testing.assert_array_equal(twice.depth, frame.depth)
         assert twice.camera.cx == pytest.approx(camera.cx)
+
+    @given(cameras, st.lists(st.floats(-0.1, 0.1), min_size=3, max_size=3))
+    @settings(max_examples=20, deadline=None)
+    def test_a_turned_camera_sees_the_same_plane_from_the_same_place(self, camera, axis_angle):
+        turned = transforms.turn(frame_of(camera), axis_angle)
+        assert np.count_nonzero(turned.depth) > 0.3 * turned.depth.size
+        # Turned back, the points lie on the plane again, to half a pixel of nearest-neighbour sampling.
+        back = points(turned) @ Rotation.from_rotvec(axis_angle).as_matrix().T
+        half_a_pixel = 0.71 / min(camera.fx, camera.fy)
+        assert np.abs(back @ NORMAL - DISTANCE).max() < half_a_pixel * np.linalg.norm(back, axis=1).max() * 1.5
+
+    def test_turning_to_the_right_brings_in_what_was_on_the_right(self):
+        # A quarter of the 80 pixel wide view, by hand: 20 pixels = 70 tan(angle) about the y axis, which points down.
+        frame = RgbdFrame("step", picture(SMALL), np.full((60, 80), 2, np.float32), SMALL)
+        frame.depth[:, 61:] = 3  # the column of the optical axis is 41
+        turned = transforms.turn(frame, [0, np.arctan(20 / 70), 0])
+        row = turned.depth[29]
+        assert row[40] * np.cos(np.arctan(20 / 70)) == pytest.approx(2, rel=0.01)
+        assert row[42] * np.cos(np.arctan(20 / 70)) == pytest.approx(3, rel=0.02)
+        assert (row[-15:] == 0).all()
 
     def test_flipping_mirrors_the_points(self):
         frame = frame_of(SMALL)

@@ -22,10 +22,13 @@ STEPS = {
     "frame": NOTHING,
     "CutDepth": replace(NOTHING, cut_depth=1),
     "flip": replace(NOTHING, flip=1),
+    "turn": replace(NOTHING, turn=6),
     "crop": replace(NOTHING, crop_size=(448, 576)),
     "zoom 1.6: depth / 1.6": replace(NOTHING, zoom=(1.6, 1.6)),
     "colour": replace(NOTHING, color=(0.3, 0.3, 0.4, 0.05)),
-    "all": replace(NOTHING, crop_size=(448, 576), flip=1, cut_depth=1, zoom=(1.3, 1.3), color=(0.3, 0.3, 0.4, 0.05)),
+    "all": replace(
+        NOTHING, crop_size=(448, 576), flip=1, turn=4, cut_depth=1, zoom=(1.3, 1.3), color=(0.3, 0.3, 0.4, 0.05)
+    ),
 }
 
 
