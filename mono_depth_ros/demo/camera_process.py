@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -87,10 +88,9 @@ def _play(node: Node, source: Source, settings: Settings, stop: StopRequest) -> 
     info = node.create_publisher(CameraInfo, "camera_info", OUTPUT, qos_overriding_options=OVERRIDABLE)
     endless = looped(source.frames(), settings.loop) if settings.loop else source.frames()
     frames: Iterator[Frame] = islice(endless, settings.frames or None)
-    if not source.is_live:
-        room = _AHEAD_BYTES // (3 * source.camera.width * source.camera.height)
-        frames = ahead(frames, max(1, min(settings.ahead, room)), stop)
-    with open(settings.sent or os.devnull, "w", newline="", encoding="utf-8") as sent:
+    room = _AHEAD_BYTES // (3 * source.camera.width * source.camera.height)
+    ready = nullcontext(frames) if source.is_live else ahead(frames, max(1, min(settings.ahead, room)), stop)
+    with ready as frames, open(settings.sent or os.devnull, "w", newline="", encoding="utf-8") as sent:
         log = csv.writer(sent)
         log.writerow(SENT_COLUMNS)
         _wait_for_subscribers(image, settings.wait_for, stop)
@@ -139,13 +139,20 @@ def paced(frames: Iterator[Frame], source: Source, stop: StopRequest, rate: int 
         yield frame
 
 
-def ahead(frames: Iterator[Frame], number: int, stop: StopRequest) -> Iterator[Frame]:
-    """The same frames, fetched from now on by a thread that is up to `number` of them ahead, also of the first."""
+@contextmanager
+def ahead(frames: Iterator[Frame], number: int, stop: StopRequest) -> Iterator[Iterator[Frame]]:
+    """The same frames, fetched from now on by a thread that is up to `number` of them ahead, also of the first.
+
+    The thread ends with the block: one that is inside OpenCV when Python ends would take the process down.
+    """
     fetched: queue.Queue[Frame | Exception | None] = queue.Queue(number)
-    ready = threading.Event()
+    ready, left = threading.Event(), threading.Event()
+
+    def is_over() -> bool:
+        return stop.is_set() or left.is_set()
 
     def put(item: Frame | Exception | None) -> None:
-        while not stop.is_set():
+        while not is_over():
             try:
                 return fetched.put(item, timeout=0.1)
             except queue.Full:
@@ -155,7 +162,7 @@ def ahead(frames: Iterator[Frame], number: int, stop: StopRequest) -> Iterator[F
         try:
             for frame in frames:
                 put(frame)
-                if stop.is_set():
+                if is_over():
                     return
             put(None)
         except Exception as error:  # raised again where the frames are used
@@ -177,8 +184,13 @@ def ahead(frames: Iterator[Frame], number: int, stop: StopRequest) -> Iterator[F
                 return
             yield item
 
-    threading.Thread(target=fetch, daemon=True).start()
-    return taken()
+    fetcher = threading.Thread(target=fetch)
+    fetcher.start()
+    try:
+        yield taken()
+    finally:
+        left.set()
+        fetcher.join()
 
 
 def _wait_for_subscribers(image, number: int, stop: StopRequest) -> None:  # type: ignore[no-untyped-def]

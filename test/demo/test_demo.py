@@ -265,9 +265,9 @@ def test_frames_fetched_ahead_keep_their_order_and_are_there_before_the_first_is
             fetched.append(number)
             yield number
 
-    played = ahead(frames(), 5, StopRequest())
-    assert next(played) == 0 and len(fetched) >= 5
-    assert list(played) == [1, 2, 3, 4, 5, 6, 7]
+    with ahead(frames(), 5, StopRequest()) as played:
+        assert next(played) == 0 and len(fetched) >= 5
+        assert list(played) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_an_error_while_fetching_is_raised_where_the_frames_are_used():
@@ -275,18 +275,19 @@ def test_an_error_while_fetching_is_raised_where_the_frames_are_used():
         yield 1
         raise SourceError("image 2: found no picture")
 
-    played = ahead(frames(), 10, StopRequest())
-    assert next(played) == 1
-    with pytest.raises(SourceError, match="image 2"):
-        next(played)
+    with ahead(frames(), 10, StopRequest()) as played:
+        assert next(played) == 1
+        with pytest.raises(SourceError, match="image 2"):
+            next(played)
 
 
-def test_an_endless_source_is_fetched_no_further_than_asked():
+def test_an_endless_source_is_fetched_no_further_than_asked_and_no_longer_than_used():
     fetched = []
-    played = ahead((fetched.append(number) or number for number in count()), 5, StopRequest())
-    assert list(islice(played, 20)) == list(range(20))
-    assert len(fetched) <= 20 + 5 + 2
-    played.close()
+    before = threading.active_count()
+    with ahead((fetched.append(number) or number for number in count()), 5, StopRequest()) as played:
+        assert list(islice(played, 20)) == list(range(20))
+        assert len(fetched) <= 20 + 5 + 2
+    assert threading.active_count() == before
 
 
 def test_the_raw_camera_info_tells_the_whole_calibration():
