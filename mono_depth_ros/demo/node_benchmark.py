@@ -1,0 +1,261 @@
+"""The node under measurement: a camera process, depth_node and a watcher of its outputs over real DDS, on the loopback.
+
+The camera repeats a second of the virtual room that it has rendered beforehand, so that it takes nothing from the
+processors but what any driver takes to publish. The watcher is this process; it counts and dates messages as they come
+off the wire, and decodes none. What the stages took is what the node says on /diagnostics.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image, PointCloud2
+from tqdm import tqdm
+
+from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
+from mono_depth_ros.demo.measures import read_sent
+from mono_depth_ros.demo.message import Message
+from mono_depth_ros.demo.node_figures import Figures, Spread, plot
+from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
+from mono_depth_ros.ros.statistics import AGE, DROPPED, FAILED, OVERHEAD, PUBLISHED, RECEIVED, REJECTED
+
+WARM_UP = 10.0  # seconds; at 30 Hz, the node's figures are of the last 10
+
+_OUTPUTS = {"depth": Image, "points": PointCloud2}
+_NAMES = {"image": "/image", "depth": "/depth", "points": "/depth/points"}
+_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
+_START = 90.0  # seconds, to load the network and to render the frames
+_QUIET = 1.0  # seconds without a message after which the stream is over
+_LONGEST_END, _FAREWELL = 15.0, 10.0  # seconds
+_LOGS = ("depth_node.log", "camera.log")
+
+
+class RunError(RuntimeError):
+    """The run failed; the text says why."""
+
+
+class Watcher:
+    """Counts and dates what comes, and keeps the node's reports.
+
+    Attributes:
+        counts: messages by topic.
+        ages: (stamp, time from it to the publication of the depth), ns.
+        reports: (time of arrival by time.monotonic, values by area), of each second.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self.counts = dict.fromkeys(_NAMES, 0)
+        self.ages: list[tuple[int, int]] = []
+        self.reports: list[tuple[float, dict[str, dict[str, str]]]] = []
+        self.problem = ""
+        self._node, self._last = node, 0.0
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 10)
+        for topic, kind in _OUTPUTS.items():
+            self._subscribe(topic, kind)
+
+    def values(self, area: str) -> Mapping[str, str]:
+        """The node's last values of an area; empty before the first."""
+        return self.reports[-1][1].get(area, {}) if self.reports else {}
+
+    def join(self) -> bool:
+        """Subscribe to the camera, which waits for that, once the node knows of the other subscriptions."""
+        known = set(self.values("outputs").get("subscribed", "").split(", "))
+        if known >= {_NAMES[topic].lstrip("/") for topic in _OUTPUTS}:
+            self._subscribe("image", Image)
+            return True
+        return False
+
+    def is_settled(self) -> bool:
+        """Whether no message has come for a while, and the node has reported since."""
+        now = time.monotonic()
+        return now > self._last + _QUIET and bool(self.reports) and self.reports[-1][0] > self._last + _QUIET / 2
+
+    def _subscribe(self, topic: str, kind: type) -> None:
+        def received(data: bytes, info: dict) -> None:
+            self._last = time.monotonic()
+            self.counts[topic] += 1
+            if topic == "depth":
+                message = Message(data, info["source_timestamp"])
+                self.ages.append((message.stamp, message.published - message.stamp))
+
+        self._node.create_subscription(kind, _NAMES[topic], received, _QOS, raw=True)  # type: ignore[arg-type]
+
+    def _diagnosed(self, report: DiagnosticArray) -> None:
+        areas = {}
+        for status in report.status:
+            area = status.name.split(": ")[-1]
+            areas[area] = {pair.key: pair.value for pair in status.values}
+            if area in ("node", "engine") and status.level == DiagnosticStatus.ERROR:
+                self.problem = status.message
+        self.reports.append((time.monotonic(), areas))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Measure and print: 0, 1 where the run failed, 130 after Ctrl-C. A goal that is missed is no failure."""
+    options = _parser().parse_args(args)
+    if options.plot and not find_spec("matplotlib"):
+        return fail("node_benchmark", "--plot needs matplotlib: pip install 'mono_depth_ros[benchmark]'")
+    stop = StopRequest()
+    try:
+        figures = measure(options.seconds, options.rate, options.checkpoint, stop)
+        if figures is None:
+            return 130
+        print(figures.described())
+        if options.output:
+            options.output.write_text(json.dumps(figures.content(), indent=1) + "\n", encoding="utf-8")
+        if options.plot:
+            plot(options.plot, figures.stages, f"{figures.image}, {', '.join(list(figures.engine.values())[:3])}")
+    except (RunError, OSError) as error:
+        return fail("node_benchmark", error)
+    return 0
+
+
+def measure(seconds: float, rate: int, checkpoint: Path | None, stop: StopRequest) -> Figures | None:
+    """Run the three processes for so long after the warm-up; None where `stop` came first. Raises RunError, OSError."""
+    with tempfile.TemporaryDirectory() as name, ExitStack() as children:
+        folder = Path(name)
+        environ = loopback_environment(folder)
+        os.environ.update(environ)
+        sent = folder / "sent.csv"
+        frames = round((WARM_UP + seconds) * rate)
+        play = {"loop": rate, "rate": rate, "frames": frames, "wait_for": 2, "sent": sent}
+        work = {"checkpoint": checkpoint} if checkpoint else {}
+        run = Run(
+            node=start(children, environ, "mono_depth_ros.ros", _parameters(work), folder / _LOGS[0]),
+            camera=start(children, environ, "mono_depth_ros.demo.camera_process", _parameters(play), folder / _LOGS[1]),
+            logs=[folder / name for name in _LOGS],
+            stop=stop,
+        )
+        children.callback(run.end)  # before they are killed: what SIGKILL ends leaves its shared memory behind
+        with spinning_node("node_benchmark", []) as ros:
+            run.watch(Watcher(ros), frames)
+        return None if stop.is_set() else run.figures(seconds, rate, len(read_sent(sent)))
+
+
+class Run:
+    """The processes of a run, from their start to the figures."""
+
+    def __init__(self, node: Popen, camera: Popen, logs: Sequence[Path], stop: StopRequest) -> None:
+        self._node, self._camera, self._logs, self._stop = node, camera, logs, stop
+        self._watcher: Watcher
+        self._warm = 0.0  # by time.monotonic
+        self._memory: list[float] = []  # MB, each second from then on
+
+    def watch(self, watcher: Watcher, frames: int) -> None:
+        """Wait for the node, then for the camera's last frame, and for what comes of it. Raises RunError."""
+        self._watcher = watcher
+        self._wait(watcher.join, _START, "the node to learn of its subscribers")
+        self._wait(lambda: watcher.counts["image"], _START, "the camera's first image")
+        self._warm = time.monotonic() + WARM_UP
+        pause = 0.5 if sys.stderr.isatty() else 5.0
+        with tqdm(total=frames, unit=" frames", desc="Measuring", mininterval=pause) as bar:
+            while self._camera.poll() is None and not self._stop.wait(1.0):
+                self._check()
+                if time.monotonic() > self._warm:
+                    self._memory.append(resident(self._node.pid))
+                latency = watcher.values("latency")
+                bar.set_postfix_str(f"age p50 {latency.get('age at publish p50 (ms)', '?')} ms", refresh=False)
+                bar.update(watcher.counts["image"] - bar.n)
+        self._wait(watcher.is_settled, _LONGEST_END, "the last messages")
+
+    def figures(self, seconds: float, rate: float, sent: int) -> Figures:
+        """What was measured. Raises RunError where nothing came."""
+        watcher = self._watcher
+        warm_stamp = watcher.ages[0][0] + WARM_UP * 1e9 if watcher.ages else 0
+        ages = [age / 1e6 for stamp, age in watcher.ages if stamp >= warm_stamp]
+        reports = [areas["latency"] for time_, areas in watcher.reports if time_ > self._warm]
+        if not (ages and reports and self._memory):
+            raise RunError(f"no depth came out of it; counts: {dict(watcher.values('image'))}")
+        stages = spreads(reports)
+        counts = watcher.values("image")
+        tenth = max(1, len(self._memory) // 10)
+        return Figures(
+            seconds=seconds,
+            rate=rate,
+            image=watcher.values("camera_info")["camera"].split(",")[0],
+            engine=watcher.values("engine"),
+            sent=sent,
+            received=int(counts[RECEIVED]),
+            published=int(counts[PUBLISHED]),
+            dropped=int(counts[DROPPED]),
+            failed=int(counts[FAILED]) + int(counts[REJECTED]),
+            watched=watcher.counts,
+            age=Spread(*np.percentile(ages, (50, 95)).tolist()),
+            rest=stages.pop(OVERHEAD),
+            stages={name: spread for name, spread in stages.items() if name != AGE},
+            memory=(float(np.median(self._memory[:tenth])), float(np.median(self._memory[-tenth:]))),
+        )
+
+    def end(self) -> None:
+        """Interrupt what still runs, and give it time to take its shared memory back."""
+        for child in (self._camera, self._node):
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+        for child in (self._camera, self._node):
+            exit_code(child, _FAREWELL)
+
+    def _wait(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not (condition() or self._stop.wait(0.1)):
+            self._check()
+            if time.monotonic() > deadline:
+                raise RunError(f"waited {seconds:.0f} s in vain for {what}")
+
+    def _check(self) -> None:
+        """Raise RunError if the node cannot work, or a process has died."""
+        if self._watcher.problem:
+            raise RunError(self._watcher.problem)
+        for child, log in zip((self._node, self._camera), self._logs, strict=True):
+            if child.poll() not in ((None,) if child is self._node else (None, 0)):
+                raise RunError(f"a process ended before its time; {tail(log)}")
+
+
+def spreads(reports: Sequence[Mapping[str, str]]) -> dict[str, Spread]:
+    """Medians over the reports of the node's p50s and p95s ("decode p50 (ms)": "1.23"), by name, in their order."""
+    values: dict[str, list[tuple[float, float]]] = {}
+    for report in reports:
+        for key, p50 in report.items():
+            if found := re.fullmatch(r"(.+) p50 \(ms\)", key):
+                values.setdefault(found[1], []).append((float(p50), float(report[f"{found[1]} p95 (ms)"])))
+    return {name: Spread(*np.median(pairs, axis=0).tolist()) for name, pairs in values.items()}
+
+
+def resident(pid: int) -> float:
+    """MB of memory that a process occupies, shared segments included."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+def _parameters(values: Mapping[str, Any]) -> list[str]:
+    """ROS arguments; texts in quotes, so that YAML takes them for texts."""
+    given = {name: json.dumps(str(value)) if isinstance(value, Path) else value for name, value in values.items()}
+    return ["--ros-args", *(part for name, value in given.items() for part in ("-p", f"{name}:={value}"))]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="node_benchmark", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0, help=f"to measure, after {WARM_UP:.0f} s of warm-up")
+    parser.add_argument("--rate", type=int, default=30, help="frames a second of the camera (default: 30)")
+    parser.add_argument("--checkpoint", type=Path, help="another checkpoint than the one that ships")
+    parser.add_argument("--output", type=Path, help="JSON file for the figures")
+    parser.add_argument("--plot", type=Path, help="PNG file for a bar of where the time goes")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
