@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from mono_depth_ros import checkpoint as checkpoints
-from mono_depth_ros.backends import Backend, BackendError, select
+from mono_depth_ros.backends import Backend, BackendError, FrameBackend, FrameOptions, FramePlan, select
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
 
@@ -29,14 +29,17 @@ class Prediction:
             lens.
         confidence: (H, W) float32 in [0, 1], the probability that depth is within a factor of 1.25 of the truth; None
             where the network does not predict its error, or nobody asked.
+        cloud: as `CloudBuilder.build` gives it; None but from `DepthEstimator.predict_frame`.
     """
 
     depth: np.ndarray
     confidence: np.ndarray | None
+    cloud: np.ndarray | None = None
 
     def copy(self) -> "Prediction":
         """The same with arrays of its own."""
-        return Prediction(self.depth.copy(), None if self.confidence is None else self.confidence.copy())
+        confidence, cloud = (None if a is None else a.copy() for a in (self.confidence, self.cloud))
+        return Prediction(self.depth.copy(), confidence, cloud)
 
 
 class DepthEstimator:
@@ -47,7 +50,8 @@ class DepthEstimator:
         backend: the engine that runs now.
         choice: the same in words, and why it was taken; None for a backend of one's own.
         input_size: (height, width) whose product is how many pixels the network gets.
-        timings: seconds the last prediction spent by stage: ``resize``, ``network``, ``scale``.
+        timings: seconds the last prediction spent by stage: ``resize``, ``network``, ``scale``; on a device that does
+            the whole frame, all of them are in ``network``.
     """
 
     def __init__(self, checkpoint: Checkpoint, backend: Backend, input_size: tuple[int, int] | None = None) -> None:
@@ -106,16 +110,15 @@ class DepthEstimator:
             ValueError: an image or a camera of another shape.
             BackendError: the engine failed or gave values that are not finite; `fall_back` may help.
         """
-        height, width = _checked_size(rgb, camera)
+        if prediction := self.predict_frame(rgb, camera, FrameOptions(confidence)):
+            return prediction
         started = perf_counter()
-        if (height, width) != self._arrays.image_size:
-            self._arrays = _Arrays((height, width), network_size(height, width, self.input_size))
+        scale = self._scale_of(rgb, camera)
         small = self._arrays.shrink(rgb)
         resized = perf_counter()
         depth, log_error = self.backend.infer(small)
         inferred = perf_counter()
         self._check_finite(depth, log_error)
-        scale = metric_scale((height, width), self._arrays.network_size, self.checkpoint.info, camera)
         prediction = Prediction(
             self._arrays.metric(depth, scale, self.checkpoint.info.max_depth),
             self._arrays.confident(log_error) if confidence and log_error is not None else None,
@@ -123,10 +126,51 @@ class DepthEstimator:
         self.timings.update(resize=resized - started, network=inferred - resized, scale=perf_counter() - inferred)
         return prediction
 
+    def predict_frame(
+        self, rgb: np.ndarray, camera: CameraModel | None = None, options: FrameOptions | None = None
+    ) -> Prediction | None:
+        """Do a whole frame on a GPU: `predict`, then the gates and the cloud of ``options``.
+
+        Depth is what the options' gates make of it, so it may be NaN or infinite; without a camera there is no cloud.
+        The first frame of a size, a camera or other options is slow: the device's work is laid out anew.
+
+        Returns None where the engine can't: on every CPU, and on a GPU with another engine than PyTorch.
+
+        Raises:
+            ValueError, BackendError: see `predict`; also ValueError for a minimum of confidence that this network
+                does not predict, and for options that mean nothing.
+        """
+        if self.backend.device == "cpu" or not isinstance(self.backend, FrameBackend):
+            return None
+        started = perf_counter()
+        options = options or FrameOptions()
+        scale = self._scale_of(rgb, camera)
+        plan = FramePlan(
+            image_size=self._arrays.image_size,
+            network_size=self._arrays.network_size,
+            interpolation=self._arrays.interpolation,
+            scale=scale,
+            min_depth=MIN_DEPTH,
+            max_depth=self.checkpoint.info.max_depth * scale,
+            right_within=RIGHT_WITHIN,
+            camera=camera if options.cloud else None,
+            options=options,
+        )
+        prediction = Prediction(*self.backend.frame(rgb, plan))
+        self.timings.update(resize=0.0, network=perf_counter() - started, scale=0.0)
+        return prediction
+
     def fall_back(self) -> None:
         """Leave an engine that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""
         size = self._arrays.network_size
         self.backend, self.choice = select.start(self.checkpoint, size, device="cpu", threads=self._threads)
+
+    def _scale_of(self, rgb: np.ndarray, camera: CameraModel | None) -> float:
+        """See `metric_scale`; the arrays fit the image then."""
+        size = _checked_size(rgb, camera)
+        if size != self._arrays.image_size:
+            self._arrays = _Arrays(size, network_size(*size, self.input_size))
+        return metric_scale(size, self._arrays.network_size, self.checkpoint.info, camera)
 
     def _check_finite(self, *maps: np.ndarray | None) -> None:
         """Raise BackendError for NaN or infinity. A sum has one if any pixel has, and costs next to nothing."""
@@ -175,6 +219,8 @@ class _Arrays:
     def __init__(self, image_size: tuple[int, int], network_size: tuple[int, int]) -> None:
         self.image_size = image_size
         self.network_size = network_size
+        smaller = math.prod(network_size) < math.prod(image_size)
+        self.interpolation = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         self._rgb = np.empty((*network_size, 3), np.uint8)
         self._map = np.empty(network_size, np.float32)
         self._depth = np.empty(image_size, np.float32)
@@ -184,11 +230,7 @@ class _Arrays:
         """The image at the network's size."""
         if self.image_size == self.network_size:
             return rgb
-        height, width = self.network_size
-        smaller = height * width < rgb.shape[0] * rgb.shape[1]
-        return cv2.resize(
-            rgb, (width, height), self._rgb, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        )
+        return cv2.resize(rgb, self.network_size[::-1], self._rgb, interpolation=self.interpolation)
 
     def metric(self, canonical: np.ndarray, scale: float, max_depth: float) -> np.ndarray:
         """Metric depth at the image's size."""

@@ -134,6 +134,11 @@ def flying_pixels(depth: NDArray[np.float32], camera: CameraModel, max_slant: fl
     return EdgeFilter(camera, max_slant).solid(depth) == 0
 
 
+def edge_strip(width: int) -> int:
+    """Pixels of the strip in which flying_pixels looks around a pixel, in an image that wide; an odd number."""
+    return max(3, round(width * EDGE_WIDTH) | 1)
+
+
 class EdgeFilter:
     """flying_pixels for one camera, in memory of its own."""
 
@@ -141,7 +146,7 @@ class EdgeFilter:
         if not 0 < max_slant <= 90:
             raise ValueError(f"max_slant: found {max_slant}, expected an angle above 0 and up to 90 degrees")
         shape = (camera.height, camera.width)
-        strip = max(3, round(camera.width * EDGE_WIDTH) | 1)
+        strip = edge_strip(camera.width)
         limit = math.tan(math.radians(max_slant))
         self._inverse, self._step, self._excess, self._steepest = np.empty((4, *shape), dtype=np.float32)
         self._slope = np.zeros((2, *shape), dtype=np.float32)

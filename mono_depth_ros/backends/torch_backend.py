@@ -7,13 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mono_depth_ros.backends import SIZES_KEPT, BackendError, Output
+from mono_depth_ros.backends import SIZES_KEPT, BackendError, FrameOutput, FramePlan, Output
+from mono_depth_ros.backends.torch_frame import WholeFrame, unpack
 from mono_depth_ros.checkpoint import Checkpoint, CheckpointError, CheckpointInfo
 from mono_depth_ros.network import DepthNetwork
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Enough for cuDNN to try its algorithms and for the allocator to settle before a graph is captured.
 WARM_UP_RUNS = 3
+
+Program = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 def restore(checkpoint: Checkpoint) -> DepthNetwork:
@@ -79,9 +82,13 @@ class TorchBackend:
             frame_network = FrameNetwork(network, info, DTYPES[precision]).to(device)
         except (RuntimeError, AssertionError) as error:  # The latter where PyTorch was built without CUDA.
             raise self._error(error) from error
-        runner: Callable[[FrameNetwork, int, int], CpuRunner | CudaRunner]
         runner = CudaRunner if device == "cuda" else CpuRunner
-        self._runner = lru_cache(SIZES_KEPT)(lambda height, width: runner(frame_network, height, width))
+        self._network = lru_cache(SIZES_KEPT)(
+            lambda height, width: runner(lambda image: frame_network(image[None]), height, width)
+        )
+        self._frame = lru_cache(SIZES_KEPT)(
+            lambda plan: runner(WholeFrame(frame_network, plan).to(device), *plan.image_size)
+        )
 
     def prepare(self, height: int, width: int) -> None:
         """See `Backend.prepare`."""
@@ -90,36 +97,48 @@ class TorchBackend:
     def infer(self, rgb: np.ndarray) -> Output:
         """See `Backend.infer`."""
         try:
-            maps = self._runner(*rgb.shape[:2])(rgb)
+            maps = self._network(*rgb.shape[:2])(rgb)
         except (RuntimeError, ValueError) as error:
             raise self._error(error) from error
-        return maps[0], maps[1] if len(maps) > 1 else None
+        return maps[0][0], maps[1][0] if len(maps) > 1 else None
+
+    def frame(self, rgb: np.ndarray, plan: FramePlan) -> FrameOutput:
+        """See `FrameBackend.frame`."""
+        try:
+            return unpack(*self._frame(plan)(rgb))
+        except (RuntimeError, FloatingPointError) as error:
+            raise self._error(error) from error
 
     def _error(self, error: Exception) -> BackendError:
         return BackendError(f"torch on {self.device} in {self.precision} failed: {error}")
 
 
 class CpuRunner:
-    """Eager PyTorch on the CPU at one size."""
+    """Eager PyTorch on the CPU, for images of one size.
 
-    def __init__(self, network: FrameNetwork, height: int, width: int) -> None:
-        self._network = network
-        self._image = torch.empty((1, height, width, 3), dtype=torch.uint8)
-        self._view = self._image.numpy()[0]
+    Args:
+        program: maps an image (height, width, 3) uint8 to float32 tensors of any shapes.
+        height, width: of the image.
+    """
+
+    def __init__(self, program: Program, height: int, width: int) -> None:
+        self._program = program
+        self._image = torch.empty((height, width, 3), dtype=torch.uint8)
+        self._view = self._image.numpy()
 
     def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
-        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
+        """What the program makes of rgb (height, width, 3) uint8."""
         self._view[...] = rgb
         with torch.inference_mode():
-            return [m[0].numpy() for m in self._network(self._image)]
+            return [t.numpy() for t in self._program(self._image)]
 
 
 class CudaRunner:
-    """One captured CUDA graph at one size: a pinned copy up, the graph, a pinned copy down."""
+    """The same as one captured CUDA graph on one stream: a pinned copy up, the graph, a pinned copy down, one wait."""
 
-    def __init__(self, network: FrameNetwork, height: int, width: int) -> None:
+    def __init__(self, program: Program, height: int, width: int) -> None:
         self._pinned_image = torch.empty((height, width, 3), dtype=torch.uint8, pin_memory=True)
-        self._image = torch.zeros((1, height, width, 3), dtype=torch.uint8, device="cuda")
+        self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device="cuda")
         self._stream = torch.cuda.Stream()
         self._graph = torch.cuda.CUDAGraph()
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -127,19 +146,21 @@ class CudaRunner:
         flags = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
         with torch.inference_mode(), torch.cuda.stream(self._stream), flags:
             for _ in range(WARM_UP_RUNS):
-                network(self._image)
+                program(self._image)
             with torch.cuda.graph(self._graph, stream=self._stream):
-                self._maps = torch.cat(network(self._image))
-        self._pinned_maps = torch.empty(self._maps.shape, dtype=torch.float32, pin_memory=True)
+                tensors = program(self._image)
+                self._packed = torch.cat([t.flatten() for t in tensors])
+        self._pinned = torch.empty(self._packed.shape, dtype=torch.float32, pin_memory=True)
         self._view = self._pinned_image.numpy()
-        self._results = list(self._pinned_maps.numpy())
+        pieces = self._pinned.split([t.numel() for t in tensors])
+        self._results = [piece.view(t.shape).numpy() for piece, t in zip(pieces, tensors, strict=True)]
 
     def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
-        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
+        """What the program makes of rgb (height, width, 3) uint8, in the same pinned memory each time."""
         self._view[...] = rgb
         with torch.cuda.stream(self._stream):
-            self._image[0].copy_(self._pinned_image, non_blocking=True)
+            self._image.copy_(self._pinned_image, non_blocking=True)
             self._graph.replay()
-            self._pinned_maps.copy_(self._maps, non_blocking=True)
+            self._pinned.copy_(self._packed, non_blocking=True)
         self._stream.synchronize()
         return self._results

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
+from mono_depth_ros.backends import FrameOptions
 from mono_depth_ros.estimator import Prediction
 from mono_depth_ros.ros import statistics as stats
 from mono_depth_ros.ros.cameras import Cameras, View
@@ -85,15 +86,16 @@ class Pipeline:
         laps.end(stats.DECODE)
         height, width = rgb.shape[:2]
         view = self._cameras.view(msg.header.stamp, width, height, self._is_rectified(settings))
+        options = self._options(rgb, view, settings, wanted)
         laps.end(stats.CAMERA)
         if view.rectifier:
             rgb = view.rectifier.rectify(rgb)
             laps.end(stats.RECTIFY)
-        prediction = self._engine.predict(rgb, view.camera, self._needs_confidence(settings, wanted))
+        on_device = self._engine.predict_frame(rgb, view.camera, options)
+        prediction = on_device or self._engine.predict(rgb, view.camera, options.confidence)
         laps.end_measured(self._engine.timings())
-        farthest = min(settings.max_depth, self._engine.farthest(rgb.shape, view.camera))
-        depth, confidence = self._gated(prediction, view, farthest, settings)
-        result = Result(msg.header, rgb, depth, confidence, view.camera, farthest)
+        depth, confidence = (on_device.depth, on_device.confidence) if on_device else self._gated(prediction, options)
+        result = Result(msg.header, rgb, depth, confidence, view.camera, options.farthest, prediction.cloud)
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
             raise _Dropped("nothing that is subscribed to can be made")
@@ -107,10 +109,20 @@ class Pipeline:
         if age is not None:
             self._statistics.sample(stats.AGE, age)
 
-    @staticmethod
-    def _needs_confidence(settings: Settings, wanted: Collection[str]) -> bool:
+    def _options(self, rgb: NDArray[np.uint8], view: View, settings: Settings, wanted: Collection[str]) -> FrameOptions:
         in_cloud = settings.points_confidence and POINTS in wanted
-        return CONFIDENCE in wanted or in_cloud or settings.min_confidence > 0
+        return FrameOptions(
+            confidence=CONFIDENCE in wanted or in_cloud or settings.min_confidence > 0,
+            nearest=settings.min_depth,
+            farthest=min(settings.max_depth, self._engine.farthest(rgb.shape, view.camera)),
+            min_confidence=settings.min_confidence,
+            rectifier=view.rectifier,
+            cloud=POINTS in wanted,
+            stride=settings.points_stride,
+            dense=settings.points_dense,
+            max_slant=settings.max_slant,
+            confidence_field=settings.points_confidence,
+        )
 
     def _decode(self, msg: Image | CompressedImage) -> NDArray[np.uint8]:
         if isinstance(msg, Image):
@@ -125,18 +137,17 @@ class Pipeline:
         self._kind = kind
         return rgb
 
-    def _gated(
-        self, prediction: Prediction, view: View, farthest: float, settings: Settings
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    @staticmethod
+    def _gated(prediction: Prediction, options: FrameOptions) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Depth and confidence; +-Inf outside the range (REP-117), NaN where the network or the lens is blind."""
         depth, confidence = prediction.depth, prediction.confidence
-        depth = limit_range(depth, settings.min_depth, farthest)
-        if settings.min_confidence > 0:
+        depth = limit_range(depth, options.nearest, options.farthest)
+        if options.min_confidence > 0:
             if confidence is None:
                 raise ValueError("min_confidence is set, but this checkpoint predicts no confidence; set it to 0")
-            depth[confidence < settings.min_confidence] = np.nan
-        if view.rectifier:
-            unseen = ~view.rectifier.valid_mask
+            depth[confidence < options.min_confidence] = np.nan
+        if options.rectifier:
+            unseen = ~options.rectifier.valid_mask
             depth[unseen] = np.nan
             confidence = None if confidence is None else np.where(unseen, np.float32(0), confidence)
         return depth, confidence

@@ -56,6 +56,9 @@ class Bench:
         sure = np.tile(np.linspace(0, 1, height, dtype=np.float32)[:, None], (1, width))
         return Prediction(depth, sure if self.confidence and confidence else None)
 
+    def predict_frame(self, rgb, camera, options):
+        """None: it is no engine that does whole frames on a device."""
+
     def farthest(self, shape, camera):
         return LIMIT
 
