@@ -234,10 +234,13 @@ class Rectifier:
                 for source, last in ((x, right), (y, bottom))
             )
 
-    def rectify(self, image: NDArray, interpolation: int = cv2.INTER_LINEAR) -> NDArray:
+    def rectify(
+        self, image: NDArray, interpolation: int = cv2.INTER_LINEAR, out: NDArray | None = None
+    ) -> NDArray:
         """Rectify (height, width) or (height, width, channels), 0 where there is no source.
 
-        Use cv2.INTER_NEAREST for depth and labels. ValueError when the size is not the camera's.
+        Use cv2.INTER_NEAREST for depth and labels. The result is written into `out` where that is of the same shape and
+        dtype. ValueError when the size is not the camera's.
         """
         if image.shape[:2] != self.valid_mask.shape:
             height, width = self.valid_mask.shape
@@ -248,7 +251,7 @@ class Rectifier:
         if not self._maps:
             return image
         x, y = self._maps
-        return cv2.remap(image, x, y, interpolation, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        return cv2.remap(image, x, y, interpolation, dst=out, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def _source_pixels(raw: CameraModel, pinhole: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

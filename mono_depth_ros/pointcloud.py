@@ -77,34 +77,39 @@ class CloudBuilder:
         """
         self._check("depth", depth, self._size, np.float32)
         self._check("rgb", rgb, (*self._size, 3), np.uint8)
-        np.copyto(self._depth, depth[self._every])
-        np.copyto(self._rgb, rgb[self._every])
-
-        cv2.inRange(self._depth, self._range[0], self._range[1], dst=self._good)
+        kept = self._kept(depth, self._depth)
+        cv2.inRange(kept, self._range[0], self._range[1], dst=self._good)
         if self._edges is not None:
-            np.copyto(self._mask, self._edges.solid(depth)[self._every])
-            cv2.bitwise_and(self._good, self._mask, dst=self._good)
+            cv2.bitwise_and(self._good, self._kept(self._edges.solid(depth), self._mask), dst=self._good)
         if self._min_confidence > 0 or self.dtype is POINT_WITH_CONFIDENCE:
             if confidence is None:
                 raise ValueError("confidence: found None, but min_confidence or confidence_field needs it")
             self._check("confidence", confidence, self._size, np.float32)
-            np.copyto(self._confidence, confidence[self._every])
-            cv2.inRange(self._confidence, self._min_confidence, math.inf, dst=self._mask)
+            confidence = self._kept(confidence, self._confidence)
+            cv2.inRange(confidence, self._min_confidence, math.inf, dst=self._mask)
             cv2.bitwise_and(self._good, self._mask, dst=self._good)
 
         self._z.fill(np.nan)
-        cv2.copyTo(self._depth, self._good, dst=self._z)
+        cv2.copyTo(kept, self._good, dst=self._z)
         cv2.multiply(self._x_ray, self._z, dst=self._x)
         cv2.multiply(self._y_ray, self._z, dst=self._y)
-        planes = [self._x, self._y, self._z, self._pack_colours()]
+        planes = [self._x, self._y, self._z, self._packed_colours(self._kept(rgb, self._rgb))]
         if self.dtype is POINT_WITH_CONFIDENCE:
-            planes.append(self._confidence)
+            planes.append(confidence)
         cv2.merge(planes, dst=self._cloud.view("<f4").reshape(*self._cloud.shape, -1))
         return self._without_bad_points() if self.dense else self._cloud
 
-    def _pack_colours(self) -> NDArray[np.float32]:
+    def _kept(self, values: NDArray, memory: NDArray) -> NDArray:
+        """Every stride-th row and column without gaps between them; a copy only where there are some."""
+        values = values[self._every]
+        if values.flags.c_contiguous:
+            return values
+        np.copyto(memory, values)
+        return memory
+
+    def _packed_colours(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Colours as float32 0x00RRGGBB; an alpha of 255 would make every bright colour a NaN."""
-        cv2.cvtColor(self._rgb, cv2.COLOR_RGB2BGRA, dst=self._bgra)
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGRA, dst=self._bgra)
         packed = self._bgra.view("<i4")[..., 0]
         cv2.bitwise_and(packed, self._no_alpha, dst=packed)
         return packed.view("<f4")
@@ -161,11 +166,10 @@ class EdgeFilter:
         with np.errstate(divide="ignore", over="ignore"):
             np.reciprocal(depth, out=self._step)
         cv2.copyTo(self._step, self._finite, dst=self._inverse)
-        self._steepest.fill(0)
-        for axis in (0, 1):
-            cv2.morphologyEx(self._slopes(axis), cv2.MORPH_TOPHAT, self._strip[axis], dst=self._excess)
-            np.multiply(self._excess, self._scale[axis], out=self._excess)
-            cv2.max(self._steepest, self._excess, dst=self._steepest)
+        for axis, excess in enumerate((self._steepest, self._excess)):
+            cv2.morphologyEx(self._slopes(axis), cv2.MORPH_TOPHAT, self._strip[axis], dst=excess)
+            np.multiply(excess, self._scale[axis], out=excess)
+        cv2.max(self._steepest, self._excess, dst=self._steepest)
         cv2.compare(self._steepest, self._inverse, cv2.CMP_LE, dst=self._solid)
         cv2.bitwise_not(self._finite, dst=self._finite)
         cv2.bitwise_or(self._solid, self._finite, dst=self._solid)

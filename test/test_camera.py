@@ -281,3 +281,14 @@ def test_resizing_a_distorted_camera_rectifies_to_the_same_rays():
     small = camera.resized(320, 240)
     assert small.distortion == camera.distortion
     np.testing.assert_allclose(small.rectified().rays(), camera.rectified().rays()[::2, ::2], atol=1e-6)
+
+
+def test_memory_that_fits_is_written_into_and_other_memory_is_left_alone():
+    rectifier = Rectifier(LENSES["plumb_bob"])
+    image = np.random.default_rng(3).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    expected = rectifier.rectify(image)
+    fits, other = np.empty_like(image), np.zeros((240, 320, 3), np.uint8)
+    assert rectifier.rectify(image, out=fits) is fits
+    np.testing.assert_array_equal(fits, expected)
+    np.testing.assert_array_equal(rectifier.rectify(image, out=other), expected)
+    assert not other.any()

@@ -17,16 +17,6 @@ _BIG_ENDIAN = sys.byteorder == "big"
 _NO_DISTORTION = [0.0] * 5
 
 
-def limit_range(depth: NDArray[np.float32], nearest: float, farthest: float) -> NDArray[np.float32]:
-    """Depth (H, W) in metres with REP-117's values: -Inf nearer than `nearest`, +Inf beyond `farthest`, NaN kept.
-
-    Zero is no depth: it counts as too near, even where `nearest` is 0.
-    """
-    limited = np.where(depth > farthest, np.float32(np.inf), depth)
-    limited[(depth < nearest) | (depth <= 0)] = -np.inf
-    return limited
-
-
 def depth_message(header: Header, depth: NDArray[np.float32], encoding: str = "32FC1") -> Image:
     """Depth image (REP-118) of depth (H, W) float32 in metres, in which NaN and +-Inf mean what REP-117 says.
 

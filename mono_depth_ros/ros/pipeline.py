@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.backends import FrameOptions
-from mono_depth_ros.estimator import Prediction
 from mono_depth_ros.ros import statistics as stats
 from mono_depth_ros.ros.cameras import Cameras, View
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.gates import Gates
 from mono_depth_ros.ros.images import ImageError, decode_compressed, decode_image
 from mono_depth_ros.ros.intake import Arrival
-from mono_depth_ros.ros.messages import limit_range
 from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS, Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
@@ -53,8 +52,9 @@ class Pipeline:
         self._settings, self._clock = settings, clock
         self._cameras, self._engine, self._outputs = cameras, engine, outputs
         self._statistics, self._problems = statistics, problems
-        self._composer = Composer(problems)
+        self._gates, self._composer = Gates(), Composer(problems)
         self._decoded: NDArray[np.uint8] | None = None
+        self._rectified: NDArray[np.uint8] | None = None
         self._kind: _Kind | None = None
 
     def process(self, arrival: Arrival) -> None:
@@ -89,12 +89,14 @@ class Pipeline:
         options = self._options(rgb, view, settings, wanted)
         laps.end(stats.CAMERA)
         if view.rectifier:
-            rgb = view.rectifier.rectify(rgb)
+            rgb = self._rectified = view.rectifier.rectify(rgb, out=self._rectified)
             laps.end(stats.RECTIFY)
         on_device = self._engine.predict_frame(rgb, view.camera, options)
         prediction = on_device or self._engine.predict(rgb, view.camera, options.confidence)
         laps.end_measured(self._engine.timings())
-        depth, confidence = (on_device.depth, on_device.confidence) if on_device else self._gated(prediction, options)
+        depth, confidence = prediction.depth, prediction.confidence
+        if not on_device:
+            self._gates.apply(depth, confidence, options)
         result = Result(msg.header, rgb, depth, confidence, view.camera, options.farthest, prediction.cloud)
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
@@ -105,7 +107,7 @@ class Pipeline:
         laps.end(stats.PUBLISH)
         self._statistics.count(stats.PUBLISHED)
         self._statistics.sample_stages(laps)
-        self._statistics.sample(stats.VALID, float(np.isfinite(depth).mean()))
+        self._statistics.sample(stats.VALID, self._gates.valid_share(depth))
         if age is not None:
             self._statistics.sample(stats.AGE, age)
 
@@ -136,21 +138,6 @@ class Pipeline:
             self._problems.warn(AREA, "changed", f"{self._topic}: images were {was}, are {now} now; going on with that")
         self._kind = kind
         return rgb
-
-    @staticmethod
-    def _gated(prediction: Prediction, options: FrameOptions) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """Depth and confidence; +-Inf outside the range (REP-117), NaN where the network or the lens is blind."""
-        depth, confidence = prediction.depth, prediction.confidence
-        depth = limit_range(depth, options.nearest, options.farthest)
-        if options.min_confidence > 0:
-            if confidence is None:
-                raise ValueError("min_confidence is set, but this checkpoint predicts no confidence; set it to 0")
-            depth[confidence < options.min_confidence] = np.nan
-        if options.rectifier:
-            unseen = ~options.rectifier.valid_mask
-            depth[unseen] = np.nan
-            confidence = None if confidence is None else np.where(unseen, np.float32(0), confidence)
-        return depth, confidence
 
     def _check_age(self, msg: Image | CompressedImage, settings: Settings) -> float | None:
         """Seconds since the stamp, or None while the clock does not run (sim time before the first /clock)."""

@@ -13,9 +13,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from mono_depth_ros.backends import FrameOptions
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.ros import messages
+from mono_depth_ros.ros.gates import Gates
 from mono_depth_ros.ros.images import camera_from_info
 
 NAN, INF = float("nan"), float("inf")
@@ -38,17 +40,6 @@ def wired(msg):
 
 def float_pixels(msg: Image) -> NDArray[np.float32]:
     return np.frombuffer(msg.data, np.float32).reshape(msg.height, msg.width)
-
-
-def test_limit_range_marks_near_and_far_as_rep_117_says():
-    depth = np.array([[0.1, 0.3, 1.0, 9.99, 10.0, 10.1, NAN, INF, -INF, 0.0]], np.float32)
-    expected = [[-INF, 0.3, 1.0, 9.99, 10.0, INF, NAN, INF, -INF, -INF]]
-    before = depth.copy()
-    limited = messages.limit_range(depth, 0.3, 10.0)
-    np.testing.assert_array_equal(limited, np.array(expected, np.float32))
-    assert limited.dtype == np.float32
-    np.testing.assert_array_equal(depth, before)
-    assert messages.limit_range(depth, 0.0, 10.0)[0, 9] == -INF  # zero is no depth, whatever the range
 
 
 def test_depth_in_metres_keeps_every_value(header: Header):
@@ -75,7 +66,8 @@ def test_another_depth_encoding_is_refused(header: Header):
 @given(arrays(np.float32, (3, 4), elements=st.floats(width=32)))
 def test_no_depth_becomes_another_one(depth: NDArray[np.float32]):
     header = Header(stamp=stamp(), frame_id=FRAME)
-    limited = messages.limit_range(depth, 0.3, 10.0)
+    limited = depth.copy()
+    Gates().apply(limited, None, FrameOptions(nearest=0.3, farthest=10.0))
     finite = np.isfinite(limited)
     np.testing.assert_array_equal(limited[finite], depth[finite])
     assert np.all((limited[finite] >= np.float32(0.3)) & (limited[finite] <= 10))

@@ -1,0 +1,85 @@
+"""The steady path allocates nothing as large as an image from frame to frame, but what its messages carry."""
+
+import sys
+import tracemalloc
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Time
+
+from mono_depth_ros.ros import outputs as topics
+from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.intake import Arrival
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.pipeline import Pipeline
+from mono_depth_ros.ros.problems import Problems
+from mono_depth_ros.ros.statistics import Statistics
+from test.ros.harness import make_image, make_info
+
+SMALL = 64 << 10  # bytes; the smallest plane here, a mask of the image, has 307200
+
+
+class Bench:
+    """The node's pipeline with its own engine; what it publishes is counted and thrown away, as rclpy does."""
+
+    def __init__(self, sealed_checkpoint, wanted, **values):
+        self.settings = Settings(checkpoint=str(sealed_checkpoint.path), input_size=(96, 128), device="cpu", **values)
+        problems = Problems(print, print)
+        self.cameras = Cameras("/camera_info", "/image", problems)
+        self.statistics = Statistics()
+        self.published = 0
+        outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.publish)
+        self.pipeline = Pipeline(
+            "/image", lambda: self.settings, lambda: 10**9, self.cameras, Engine(self.settings, problems), outputs,
+            self.statistics, problems,
+        )  # fmt: skip
+
+    def publish(self, messages):
+        """Bytes of what the messages carry: arrays of Python, which take up to a sixteenth more than they hold."""
+        self.published = sum(sys.getsizeof(m.data) for m in messages.values() if hasattr(m, "data"))
+
+    def peak(self, encoding, info):
+        """The most that is allocated at once while frames are processed, beyond what the messages carry."""
+        frames = [make_image(Time(sec=second), 640, 480, encoding) for second in range(1, 16)]
+
+        def process(some):
+            for image in some:
+                info.header = image.header
+                self.cameras.receive(info)
+                self.pipeline.process(Arrival(image, 0.0, None))
+
+        process(frames[:5])
+        tracemalloc.start()
+        try:
+            process(frames[5:])
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert self.statistics.counts()["published"] == 15
+        return peak - self.published
+
+
+DISTORTED = (0.2624, -0.9531, -0.0054, 0.0026, 1.1633)
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "mono8"])
+@pytest.mark.parametrize("d", [(), DISTORTED], ids=["pinhole", "distorted"])
+def test_depth_and_cloud_take_no_memory_but_their_own(sealed_checkpoint, encoding, d):
+    wanted = frozenset((topics.DEPTH, topics.CAMERA_INFO, topics.POINTS, topics.CONFIDENCE))
+    bench = Bench(sealed_checkpoint, wanted, points_confidence=True, min_confidence=0.1, max_depth=4.0)
+    assert bench.peak(encoding, make_info(640, 480, 520.0, d)) < SMALL
+    carried = 640 * 480 * (4 + 4 + 20)
+    assert carried < bench.published < 1.07 * carried
+
+
+def test_the_watch_sees_what_opencv_and_numpy_allocate():
+    tracemalloc.start()
+    try:
+        kept = cv2.GaussianBlur(np.ones((480, 640), np.float32), (3, 3), 0)
+        seen, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert seen >= kept.nbytes
