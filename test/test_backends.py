@@ -3,6 +3,7 @@
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -11,9 +12,9 @@ import numpy as np
 import pytest
 
 from mono_depth_ros import checkpoint
-from mono_depth_ros.backends import BackendError, select
+from mono_depth_ros.backends import BackendError, onnxruntime_backend, select
 from mono_depth_ros.backends.machine import Machine, detect, parse_cpuinfo
-from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, tensorrt_options
+from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, built_for, tensorrt_options
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
 from mono_depth_ros.backends.select import candidates
 from mono_depth_ros.checkpoint import CheckpointError
@@ -193,7 +194,10 @@ def test_a_damaged_onnx_form_is_not_hidden_by_another_engine(tmp_path, sealed_ch
 OLD = Machine(openvino=("FP32", "INT8", "BF16"))
 LAPTOP = Machine(openvino=("FP32", "INT8", "BF16"), native_int8=True)
 EPYC = Machine(openvino=("FP32", "INT8", "BF16"), native_bf16=True, native_int8=True)
-WORKSTATION = Machine(gpu="NVIDIA H100", torch=True, openvino=("FP32",), onnxruntime=("CPUExecutionProvider",))
+WORKSTATION = Machine(
+    gpu="NVIDIA H100", gpu_capability=(9, 0), torch=True, openvino=("FP32",), onnxruntime=("CPUExecutionProvider",)
+)
+TURING = replace(WORKSTATION, gpu="Tesla T4", gpu_capability=(7, 5))
 JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"))
 
 
@@ -209,6 +213,7 @@ JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExec
         (LAPTOP, False, {"precision": "bf16"}, "openvino cpu bf16"),
         (WORKSTATION, True, {}, "torch cuda fp16"),
         (WORKSTATION, True, {"precision": "bf16"}, "torch cuda bf16"),
+        (TURING, True, {}, "torch cuda fp16"),
         (WORKSTATION, False, {"device": "cpu"}, "openvino cpu fp32"),
         (WORKSTATION, False, {"device": "cpu", "backend": "torch"}, "torch cpu fp32"),
         (WORKSTATION, True, {"precision": "int8"}, "openvino cpu int8"),
@@ -230,6 +235,7 @@ def test_the_best_engine_for_a_machine(machine, has_int8, request_, expected):
         (EPYC, {"precision": "int8"}),
         (EPYC, {"backend": "torch"}),
         (WORKSTATION, {"device": "tensorrt"}),
+        (TURING, {"precision": "bf16"}),
         (Machine(), {}),
     ],
 )
@@ -294,6 +300,22 @@ def test_features_are_those_of_the_first_processor():
 def test_this_machine_is_described():
     assert HERE.cores >= 1 and HERE.memory > 2**28 and HERE.cpu
     assert HERE.openvino and HERE.onnxruntime and any(v.startswith("openvino ") for v in HERE.versions)
+
+
+def test_another_checkpoint_never_runs_an_engine_of_the_first(tmp_path):
+    """The graph and its name may be the same; ONNX Runtime tells engines apart by these alone (its issue 6455)."""
+    (tmp_path / "a.onnx").write_bytes(b"one graph, these weights")
+    assert built_for(tmp_path / "a.onnx") == built_for(b"one graph, these weights")
+    assert built_for(tmp_path / "a.onnx") != built_for(b"one graph, other weights")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_the_folder_of_a_tensorrt_engine_is_made_with_those_above_it(tmp_path, monkeypatch, sealed_checkpoint):
+    """There is no TensorRT here, so it fails behind that."""
+    monkeypatch.setattr(onnxruntime_backend, "CACHE", tmp_path / "not" / "there" / "yet")
+    with pytest.raises(BackendError, match="onnxruntime on tensorrt in fp16 failed"):
+        OnnxRuntimeBackend(sealed_checkpoint.onnx(), "tensorrt", "fp16").prepare(64, 96)
+    assert len(list((tmp_path / "not" / "there" / "yet").glob("*-fp16-64x96"))) == 1
 
 
 def test_tensorrt_engines_are_kept_apart(tmp_path):

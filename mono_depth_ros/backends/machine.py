@@ -25,6 +25,7 @@ class Machine:
         cores: that this process may use.
         memory: bytes of RAM.
         gpu: name of the first CUDA device; empty without one.
+        gpu_capability: its compute capability, (major, minor).
         native_bf16: the CPU multiplies bfloat16 itself.
         native_int8: the CPU sums products of int8 in 32 bits itself.
         openvino: optimisation capabilities of OpenVINO's CPU device; empty where OpenVINO is missing.
@@ -37,6 +38,7 @@ class Machine:
     cores: int = 1
     memory: int = 0
     gpu: str = ""
+    gpu_capability: tuple[int, int] = (0, 0)
     native_bf16: bool = False
     native_int8: bool = False
     openvino: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ def detect() -> Machine:
         cores=len(os.sched_getaffinity(0)),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         gpu=gpu_name(),
+        gpu_capability=gpu_capability(),
         native_bf16=bool(flags & NATIVE_BF16),
         native_int8=bool(flags & NATIVE_INT8),
         openvino=_openvino_capabilities(),
@@ -71,13 +74,27 @@ def parse_cpuinfo(text: str) -> tuple[str, set[str]]:
 
 def gpu_name() -> str:
     """Name of the first CUDA device, from the driver alone; empty without one."""
+    name = ctypes.create_string_buffer(256)
+    driver = _cuda_driver()
+    return name.value.decode() if driver and driver.cuDeviceGetName(name, len(name), 0) == 0 else ""
+
+
+def gpu_capability() -> tuple[int, int]:
+    """Compute capability (major, minor) of the first CUDA device, from the driver alone; (0, 0) without one."""
+    driver, (major, minor) = _cuda_driver(), (ctypes.c_int(), ctypes.c_int())
+    for value, attribute in ((major, 75), (minor, 76)):  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, _MINOR
+        if not driver or driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, 0) != 0:
+            return 0, 0
+    return major.value, minor.value
+
+
+def _cuda_driver() -> ctypes.CDLL | None:
+    """The driver, ready; None where there is none, or no device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return ""
-    name = ctypes.create_string_buffer(256)
-    failed = driver.cuInit(0) or driver.cuDeviceGetName(name, len(name), 0)
-    return "" if failed else name.value.decode()
+        return None
+    return driver if driver.cuInit(0) == 0 else None
 
 
 def tensorrt_version() -> str:

@@ -1,5 +1,6 @@
 """ONNX Runtime: the CPU, CUDA, and TensorRT with its engines cached."""
 
+import hashlib
 import re
 from functools import lru_cache, partial
 from pathlib import Path
@@ -20,12 +21,21 @@ PROVIDERS = {
 CACHE = Path.home() / ".cache" / "mono_depth_ros" / "tensorrt"
 
 
+def built_for(onnx: Path | bytes) -> str:
+    """What an engine is good for: this GPU, this version of TensorRT, these weights.
+
+    ONNX Runtime looks at the graph's names alone, and would run another checkpoint's engine in silence.
+    """
+    graph = onnx if isinstance(onnx, bytes) else onnx.read_bytes()
+    return f"{gpu_name()}-{tensorrt_version()}-{hashlib.sha256(graph).hexdigest()[:16]}"
+
+
 def tensorrt_options(cache: Path, built_for: str, precision: str, size: tuple[int, int]) -> dict[str, Any]:
     """TensorRT's options for one (height, width), its engine kept in a folder of its own.
 
     Args:
         cache: folder of all engines.
-        built_for: GPU and version of TensorRT; an engine runs only where both are the same.
+        built_for: see `built_for`.
         precision: ``fp32`` or ``fp16``.
         size: (height, width) in pixels.
     """
@@ -78,12 +88,15 @@ def open_request(onnx: Path | bytes, device: str, precision: str, threads: int, 
     options.intra_op_num_threads = threads
     options.add_free_dimension_override_by_name("height", height)
     options.add_free_dimension_override_by_name("width", width)
-    provider, provider_options = PROVIDERS[device], {}
+    provider = PROVIDERS[device]
+    provider_options: dict[str, Any] = {}
     if device == "cuda":
         # TensorFloat-32 would make single precision as coarse as half.
         provider_options = {"use_tf32": False}
     elif device == "tensorrt":
-        provider_options = tensorrt_options(CACHE, f"{gpu_name()}-{tensorrt_version()}", precision, (height, width))
+        provider_options = tensorrt_options(CACHE, built_for(onnx), precision, (height, width))
+        # ONNX Runtime makes the last folder of a path only.
+        Path(provider_options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
     session = onnxruntime.InferenceSession(onnx, options, providers=[(provider, provider_options)])
     if (found := session.get_providers()[0]) != provider:
         raise RuntimeError(f"ONNX Runtime took {found}, expected {provider}: are its libraries installed?")

@@ -23,6 +23,9 @@ ENGINES = (
     ("torch", "cpu", "it runs on any CPU"),
 )
 
+# Older GPUs have no bfloat16, and cuDNN no convolutions in it for them.
+CUDA_BF16 = (8, 0)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -43,8 +46,10 @@ def precisions(backend: str, device: str, machine: Machine, has_int8: bool) -> d
     if device != "cpu" and not machine.gpu:
         return {}
     if backend == "torch" and machine.torch:
-        half = {"fp16": "half precision is twice as fast", "bf16": "wider range than fp16"}
-        return half | fp32 if device == "cuda" else fp32
+        if device == "cpu":
+            return fp32
+        bf16 = {"bf16": "wider range than fp16"} if machine.gpu_capability >= CUDA_BF16 else {}
+        return {"fp16": "half precision is twice as fast"} | bf16 | fp32
     if backend == "onnxruntime" and device == "tensorrt" and "TensorrtExecutionProvider" in machine.onnxruntime:
         return {"fp16": "half precision is twice as fast"} | fp32
     if backend == "onnxruntime" and device == "cuda" and "CUDAExecutionProvider" in machine.onnxruntime:
