@@ -1,0 +1,186 @@
+"""What the soak does to depth_node: one method for each kind of event; each says what it did, and checks the answer."""
+
+import random
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from mono_depth_ros.demo.soak.camera import LENSES
+from mono_depth_ros.demo.soak.driver import Driver
+from mono_depth_ros.demo.soak.process import Mortal
+from mono_depth_ros.ros.outputs import TYPES
+from mono_depth_ros.ros.statistics import PUBLISHED, RECEIVED
+
+FRAMES, SENT, LENS, CAMERA_LOG, CONSUMER_LOG = "frames.npz", "sent.csv", "lens", "camera.log", "consumer.log"
+
+# What the events change, as it is by default.
+_DEFAULTS: dict[str, Any] = {
+    "max_depth": 10.0, "min_confidence": 0.0, "points_stride": 1, "points_dense": False, "points_confidence": False,
+    "depth_format": "32FC1", "image_is": "auto", "max_age": 0.0, "scan_max_height": 0.1,
+}  # fmt: skip
+_ILLEGAL: tuple[dict[str, Any], ...] = (
+    {"max_depth": -1.0},  # out of range
+    {"min_confidence": float("nan")},
+    {"points_stride": 0},
+    {"max_depth": "far"},  # of another type
+    {"points_dense": 1},
+    {"depth_format": "mono8"},  # none of the choices
+    {"min_depth": 5.0, "max_depth": 4.0},  # that do not fit together
+    {"max_depth": 5.0, "scan_max_height": -1.0},  # one of them is legal
+    {"input_size": [64, 64]},  # not while configured
+    {"autostart": False},  # read-only
+    {"no_such_parameter": 1},
+)
+
+
+_OTHER_SIZE = 3
+
+
+class UnexpectedAnswer(Exception):
+    """depth_node did not answer as it should; the text says what was asked, found and expected."""
+
+
+class Events:
+    """All kinds of events, and the way back to the reference state.
+
+    Attributes:
+        kinds: by name; each returns what it did, or raises UnexpectedAnswer or TimeoutError.
+        held_by_killed: names in /dev/shm that processes held when they were killed. Fast DDS counts who holds the file
+            of a port, so nobody removes these.
+    """
+
+    def __init__(
+        self, driver: Driver, choose: random.Random, children: ExitStack, environ: Mapping[str, str], folder: Path
+    ) -> None:
+        self._driver, self._choose = driver, choose
+        self._children, self._environ, self._folder = children, environ, folder
+        self._consumer: Mortal | None = None
+        self._use_lens(0)
+        self._camera = self._started_camera()
+        self.held_by_killed: frozenset[str] = frozenset()
+        self.kinds: dict[str, Callable[[], str]] = {
+            "subscriber": self._subscriber,
+            "legal value": self._legal,
+            "illegal value": self._illegal,
+            "lens": self._lens,
+            "camera killed": self._camera_killed,
+            "pause": self._pause,
+            "reload": self._reload,
+            "impossible": self._impossible,
+            "consumer": self._consumer_comes_or_is_killed,
+        }
+
+    def reset(self) -> str:
+        """The reference state: no other consumer, every output subscribed, default parameters, the first lens."""
+        if self._consumer:
+            self._consumer_comes_or_is_killed()
+        for topic in TYPES.keys() - self._driver.subscribed():
+            self._driver.subscribe(topic)
+        self._set(_DEFAULTS)
+        for number in (_OTHER_SIZE, 0):  # the engine keeps itself ready for the last two sizes
+            self._use_lens(number)
+            self._expect_more(PUBLISHED)
+        return "to the reference state"
+
+    def close(self) -> None:
+        """End the camera in good order."""
+        self._camera.child.send_signal(signal.SIGINT)
+        self._camera.child.wait(10)
+
+    def _subscriber(self) -> str:
+        topic = self._choose.choice(sorted(TYPES))
+        if topic in self._driver.subscribed():
+            self._driver.unsubscribe(topic)
+            return f"of {topic} leaves"
+        self._driver.subscribe(topic)
+        return f"of {topic} comes"
+
+    def _legal(self) -> str:
+        choose = self._choose
+        values = {
+            "max_depth": choose.uniform(2, 20),
+            "min_confidence": choose.choice([0.0, choose.uniform(0, 1)]),
+            "points_stride": choose.randint(1, 8),
+            "points_dense": choose.random() < 0.5,
+            "points_confidence": choose.random() < 0.5,
+            "depth_format": choose.choice(["32FC1", "16UC1"]),
+            "image_is": choose.choice(["auto", "raw", "rectified"]),
+            "max_age": choose.choice([0.0, choose.uniform(0.05, 2)]),
+            "scan_max_height": choose.uniform(0, 2),
+        }
+        return self._set({name: values[name] for name in choose.sample(sorted(values), choose.randint(1, 3))})
+
+    def _illegal(self) -> str:
+        values = self._choose.choice(_ILLEGAL)
+        if not (reason := self._driver.set_parameters(values)):
+            raise UnexpectedAnswer(f"{values}: found them accepted, expected them refused")
+        return f"{values} refused: {reason}"
+
+    def _lens(self) -> str:
+        return self._use_lens(self._choose.randrange(len(LENSES)))
+
+    def _camera_killed(self) -> str:
+        self._driver.session += 1
+        self.held_by_killed |= self._camera.kill()
+        self._driver.expect_report(lambda report: True, "a report")
+        self._camera = self._started_camera()
+        self._expect_more(RECEIVED)
+        self._driver.session += 1
+        return "and started again"
+
+    def _pause(self) -> str:
+        return self._transitions("deactivate", "activate")
+
+    def _reload(self) -> str:
+        return self._transitions("deactivate", "cleanup", "configure", "activate")
+
+    def _impossible(self) -> str:
+        transition = self._choose.choice(["activate", "configure", "cleanup"])
+        if self._driver.change_state(transition):
+            raise UnexpectedAnswer(f"{transition}: found success while active, expected a refusal")
+        return f"{transition} while active refused"
+
+    def _consumer_comes_or_is_killed(self) -> str:
+        """With subscriptions to every output."""
+        if self._consumer:
+            self.held_by_killed |= self._consumer.kill()
+            self._consumer = None
+            return "killed"
+        log = self._folder / CONSUMER_LOG
+        self._consumer = Mortal(self._children, self._environ, "mono_depth_ros.demo.soak.consumer", [], log)
+        return "comes"
+
+    def _transitions(self, *names: str) -> str:
+        self._driver.session += 1
+        for name in names:
+            if not self._driver.change_state(name):
+                raise UnexpectedAnswer(f"{name}: found failure, expected success")
+            if name == "deactivate":
+                self._driver.expect_report(lambda report: report["state"] == "inactive", "the node inactive")
+        self._driver.session += 1
+        return ", ".join(names)
+
+    def _expect_more(self, outcome: str) -> None:
+        """Wait until the node has counted some frames more."""
+        before = self._driver.expect_report(lambda report: True, "a report")[outcome]
+        self._driver.expect_report(lambda report: report[outcome] > before + 2, f"more frames {outcome}")
+
+    def _set(self, values: dict[str, Any]) -> str:
+        if reason := self._driver.set_parameters(values):
+            raise UnexpectedAnswer(f"{values}: found them refused ({reason}), expected them accepted")
+        return f"{values} accepted"
+
+    def _use_lens(self, number: int) -> str:
+        new = self._folder / f"{LENS}.new"
+        new.write_text(str(number))
+        new.replace(self._folder / LENS)  # at once, so that the camera never reads half of it
+        lens = LENSES[number]
+        return f"{lens.width}x{lens.height}, fx {lens.fx:g}, {lens.distortion_model or 'no distortion'}"
+
+    def _started_camera(self) -> Mortal:
+        files = {"frames": FRAMES, "sent": SENT, "lens": LENS}
+        args = [part for name, file in files.items() for part in ("-p", f'{name}:="{self._folder / file}"')]
+        log = self._folder / CAMERA_LOG
+        return Mortal(self._children, self._environ, "mono_depth_ros.demo.soak.camera", ["--ros-args", *args], log)
