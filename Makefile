@@ -16,7 +16,7 @@ help:
 	@echo "make demo   the node on a camera, in .venv: SOURCE=virtual|webcam number|video|folder|rosbag2, OUT=folder, VIEW=1 (Rerun)"
 	@echo "make test   ruff, mypy and every test (adds PyTorch and the training's packages to .venv)"
 	@echo "make lint   ruff and mypy alone"
-	@echo "make bench  timings of the network and the node on this machine"
+	@echo "make bench  timings of the network, of others beside it, and of the node on this machine: under ten minutes"
 	@echo "make clean  removes .venv and what was built; keeps demo_output and runs"
 
 demo: $(VENV)/.demo $(if $(VIEW),$(VENV)/.view)
@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/python -m mypy
 
 bench: $(VENV)/.test
-	$(VENV)/bin/mono-depth benchmark
+	$(VENV)/bin/mono-depth benchmark --peers --node 60 --rounds 10
 
 clean:
 	rm -rf "$(VENV)" build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -49,7 +49,7 @@ $(VENV)/.view: $(METADATA) | $(VENV)/bin/pip
 
 $(VENV)/.test: $(METADATA) | $(VENV)/bin/pip
 	@echo "Installing PyTorch, the training's packages and the test tools into $(VENV): about 6 GB"
-	$(PIP_INSTALL) '.[ros,demo,view,training,test]'
+	$(PIP_INSTALL) '.[ros,demo,view,benchmark,training,test]'
 	@touch $(VENV)/.demo $(VENV)/.view $@
 
 $(VENV)/bin/pip:

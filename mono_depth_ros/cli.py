@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mono-depth {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        extra = "ros" if options.command == "doctor" else "export"
+        extra = {"doctor": "ros", "benchmark": "benchmark"}.get(options.command, "export")
         print(f"mono-depth {options.command}: {error}; pip install 'mono_depth_ros[{extra}]'", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -93,8 +93,15 @@ def parser() -> argparse.ArgumentParser:
     quantize.add_argument("--frames", type=int, default=200, help="use so many of them, evenly spread")
 
     benchmark = add("benchmark", run_benchmark, "time each engine here at each input size", (checkpoint,))
-    benchmark.add_argument("-o", "--output", type=Path, help="folder for benchmark.md, .json and .png")
-    benchmark.add_argument("--rounds", type=int, default=20, help="timed frames of each engine at each size")
+    benchmark.add_argument("--peers", action="store_true", help="other networks beside ours")
+    benchmark.add_argument(
+        "--node", type=float, nargs="?", const=300.0, default=0.0, metavar="SECONDS", help="the node too (default: 300)"
+    )
+    benchmark.add_argument("--rounds", type=int, default=20, help="turns of each contender (default: 20)")
+    benchmark.add_argument("--report", type=Path, help=".md file to write; pictures and numbers go beside it")
+    benchmark.add_argument(
+        "--results", type=Path, help="numbers of an earlier run (.json): measure nothing, write them anew"
+    )
 
     doctor = add("doctor", run_doctor, "look at the live ROS graph: what is wrong, and what mends it", ())
     doctor.add_argument("--node", default="depth_node", help="its name (default: depth_node)")
@@ -199,14 +206,24 @@ def run_quantize(options: argparse.Namespace) -> None:
 
 
 def run_benchmark(options: argparse.Namespace) -> None:
-    """Time each engine here at each input size, each against PyTorch as users run it."""
-    from mono_depth_ros import benchmark
+    """Time the network on each engine here, print the tables, and write the report."""
+    from mono_depth_ros.benchmark import measure, peers, report, results, tables
 
-    here = machine.detect()
-    rows = benchmark.benchmark(checkpoints.load(options.checkpoint), here, rounds=options.rounds)
-    print(benchmark.table(rows))
-    if options.output:
-        benchmark.write(options.output, rows, here)
+    if options.rounds < 1:
+        raise ValueError(f"--rounds: found {options.rounds}, expected 1 or more")
+    picture = None
+    if options.report:
+        picture = report.picture(options.report, "node")
+        picture.parent.mkdir(parents=True, exist_ok=True)  # Now, not after a quarter of an hour.
+    if options.results:
+        found = results.Results.load(options.results)
+    else:
+        checkpoint = checkpoints.load(options.checkpoint)
+        chosen = peers.PEERS if options.peers else ()
+        found = measure.run(checkpoint, machine.detect(), options.rounds, chosen, options.node, picture)
+    print(tables.printed(found))
+    if options.report:
+        report.write(found, options.report)
 
 
 def run_doctor(options: argparse.Namespace) -> None:

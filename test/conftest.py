@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 # What `colcon test` leaves out on a robot, or pytest where there is no ROS: the files, and the module that they need.
 NEEDS = {
+    "benchmark": "transformers",
     "demo": "rosbags",
     "ros": "rclpy",
     "test_backends.py": "onnxruntime",

@@ -1,6 +1,5 @@
 """`mono-depth` as a user runs it, on real frames and in a process of its own where that matters."""
 
-import json
 import shutil
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 from mono_depth_ros import CameraModel, DepthEstimator
-from mono_depth_ros.backends.machine import Machine
 from mono_depth_ros.cli import main, millimetres
 
 
@@ -134,35 +132,3 @@ def test_the_command_starts_without_pytorch_or_ros():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0 and "benchmark" in result.stdout
-
-
-def test_the_benchmark_compares_every_engine_with_pytorch(sealed_checkpoint, tmp_path):
-    pytest.importorskip("torch")
-    from mono_depth_ros import benchmark
-
-    machine = Machine(cpu="a CPU", cores=2, openvino=("FP32",), torch=True)
-    rows = benchmark.benchmark(sealed_checkpoint, machine, sizes=((32, 64), (64, 64)), rounds=1)
-    assert [(r.contender, r.height, r.width) for r in rows] == [
-        (name, *size)
-        for size in ((32, 64), (64, 64))
-        for name in ("torch eager", "openvino cpu fp32", "torch cpu fp32")
-    ]
-    for row in rows:
-        assert 0 < row.median <= row.p95 and row.memory > 50 and row.times_eager > 0
-        assert row.rate == pytest.approx(1e3 / row.median)
-    assert rows[0].times_eager == rows[3].times_eager == 1
-
-    benchmark.write(tmp_path, rows, machine)
-    assert (tmp_path / "benchmark.md").read_text().count("\n| 64x32 |") == 3
-    assert len(json.loads((tmp_path / "benchmark.json").read_text())["rows"]) == 6
-    assert cv2.imread(str(tmp_path / "benchmark.png")).shape[0] > 300
-
-
-def test_a_contender_that_cannot_start_is_named(sealed_checkpoint):
-    from mono_depth_ros import benchmark
-    from mono_depth_ros.backends import BackendError
-
-    broken = benchmark.Contender("torch", "cuda", "fp16")
-    with pytest.raises(BackendError, match="torch cuda fp16: torch on cuda in fp16 failed"):
-        with benchmark.workers(sealed_checkpoint, [broken], (32, 32)):
-            pass

@@ -1,0 +1,165 @@
+"""A race: a process for each contender, and turns, so that what else the machine does meets all of them alike."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import trange
+
+from mono_depth_ros.backends import BackendError
+
+# One turn: a frame that brings the contender's weights back into the caches, then frames for this long.
+TURN_SECONDS = 0.1
+LONGEST_WAIT = 300.0
+
+
+class Runner(Protocol):
+    """What is timed; every `Backend` is one."""
+
+    def prepare(self, height: int, width: int) -> None:
+        """Make ready, so that the first frame is as fast as the next."""
+
+    def infer(self, rgb: np.ndarray) -> Any:
+        """Run once on (h, w, 3) uint8."""
+
+
+@dataclass(frozen=True)
+class Contender(ABC):
+    """One network on one engine at one size; frozen and small, since it travels to its process.
+
+    Attributes:
+        network: its name.
+        backend, device, precision: as in `Backend`; the backend ``eager`` is PyTorch as users run it.
+        height, width: of the network's input.
+    """
+
+    network: str
+    backend: str
+    device: str
+    precision: str
+    height: int
+    width: int
+
+    @abstractmethod
+    def start(self) -> Runner:
+        """Make what is timed, in the contender's own process. Raises RuntimeError."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What was measured of one contender: milliseconds a frame, and its process's peak memory in MiB."""
+
+    network: str
+    backend: str
+    device: str
+    precision: str
+    height: int
+    width: int
+    median: float
+    p95: float
+    memory: float
+
+    @property
+    def engine(self) -> str:
+        """The engine's name in tables."""
+        return "torch eager" if self.backend == "eager" else f"{self.backend} {self.device} {self.precision}"
+
+    @property
+    def rate(self) -> float:
+        """Frames a second."""
+        return 1e3 / self.median
+
+
+def race(contenders: Sequence[Contender], rounds: int, title: str) -> list[Timing]:
+    """Time them, one after the other in each round; ``title`` stands before the bar of progress.
+
+    Raises `BackendError` when a contender fails.
+    """
+    seconds: dict[Contender, list[float]] = {contender: [] for contender in contenders}
+    memory: dict[Contender, float] = {}
+    with workers(contenders) as running:
+        for _ in trange(rounds, desc=title, unit=" rounds"):
+            for contender, connection in running.items():
+                connection.send("your turn")
+                times, memory[contender] = answer(contender, connection)
+                seconds[contender] += times
+    return [timing(c, 1e3 * np.array(seconds[c]), memory[c]) for c in contenders]
+
+
+def timing(contender: Contender, milliseconds: np.ndarray, memory: float) -> Timing:
+    """Median and 95th percentile of a contender's frames."""
+    c, (median, p95) = contender, np.percentile(milliseconds, (50, 95))
+    return Timing(c.network, c.backend, c.device, c.precision, c.height, c.width, float(median), float(p95), memory)
+
+
+@contextmanager
+def workers(contenders: Sequence[Contender]) -> Iterator[dict[Contender, Connection]]:
+    """A process for each contender, ready for its turns; all are ended on leaving. Raises `BackendError`."""
+    context = get_context("spawn")
+    running: dict[Contender, Connection] = {}
+    processes = []
+    try:
+        for contender in contenders:
+            running[contender], far_end = context.Pipe()
+            process = context.Process(target=work, args=(far_end, contender), daemon=True)
+            process.start()
+            far_end.close()
+            processes.append(process)
+            answer(contender, running[contender])
+        yield running
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join(10)
+
+
+def answer(contender: Contender, connection: Connection) -> Any:
+    """What the worker sends next. Raises `BackendError` when it has failed."""
+    name = f"{contender.network} on {contender.backend} {contender.device} {contender.precision}"
+    try:
+        if not connection.poll(LONGEST_WAIT):
+            raise BackendError(f"{name}: no answer within {LONGEST_WAIT:.0f} s")
+        found = connection.recv()
+    except (EOFError, OSError) as error:
+        raise BackendError(f"{name}: its process has died; is there enough memory?") from error
+    if isinstance(found, str):
+        raise BackendError(f"{name}: {found}")
+    return found
+
+
+def work(connection: Connection, contender: Contender) -> None:
+    """One worker: sends True when ready, and after each turn what `turn` and `peak_memory` give; or why it failed."""
+    size = (contender.height, contender.width)
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    try:
+        runner = contender.start()
+        runner.prepare(*size)
+        connection.send(True)
+        while connection.recv():
+            connection.send((turn(runner, rgb), peak_memory()))
+    except RuntimeError as error:
+        connection.send(str(error))
+
+
+def turn(runner: Runner, rgb: np.ndarray) -> list[float]:
+    """Seconds of each frame of one turn."""
+    runner.infer(rgb)
+    times: list[float] = []
+    while sum(times) < TURN_SECONDS:
+        started = perf_counter()
+        runner.infer(rgb)
+        times.append(perf_counter() - started)
+    return times
+
+
+def peak_memory() -> float:
+    """MiB of memory that this process has occupied at most; getrusage would count its parent's at the start too."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 2**10 for line in status if line.startswith("VmHWM:"))
