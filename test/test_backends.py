@@ -1,10 +1,13 @@
 """Every engine against PyTorch on real frames, and the choice of one on all sorts of machines."""
 
+import ctypes
 import logging
+import math
 import subprocess
 import sys
 from dataclasses import replace
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -300,6 +303,43 @@ def test_features_are_those_of_the_first_processor():
 def test_this_machine_is_described():
     assert HERE.cores >= 1 and HERE.memory > 2**28 and HERE.cpu
     assert HERE.openvino and HERE.onnxruntime and any(v.startswith("openvino ") for v in HERE.versions)
+
+
+def test_a_device_gets_each_new_frame_and_not_the_one_that_was_bound_first():
+    """ONNX Runtime copies an image to its device when it is bound, not when it runs; a stand-in for that, without one.
+
+    The session's one map is as bright as the image that its device has.
+    """
+
+    class Session:
+        def io_binding(self):
+            return self
+
+        def synchronize_inputs(self):
+            """Copied at once here."""
+
+        def get_outputs(self):
+            return [SimpleNamespace(name="depth")]
+
+        def bind_input(self, name, device, index, dtype, shape, address):
+            self.on_device = array_at(address, shape, np.uint8).copy()
+
+        def bind_output(self, name, device, index, dtype, shape, address):
+            self.map = array_at(address, shape, dtype)
+
+        def run_with_iobinding(self, binding):
+            self.map[:] = self.on_device.max()
+
+    request = onnxruntime_backend.Request(Session(), True, 32, 64)
+    for level in (7, 8, 9):
+        depth, _ = request(np.full((32, 64, 3), level, np.uint8))
+        assert depth.shape == (32, 64) and (depth == level).all()
+
+
+def array_at(address, shape, dtype):
+    """The array that lies at an address."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return np.frombuffer((ctypes.c_uint8 * size).from_address(address), dtype).reshape(shape)
 
 
 def test_another_checkpoint_never_runs_an_engine_of_the_first(tmp_path):

@@ -54,6 +54,21 @@ def tensorrt_options(cache: Path, built_for: str, precision: str, size: tuple[in
     }
 
 
+def providers_of(
+    onnx: Path | bytes, device: str, precision: str, size: tuple[int, int]
+) -> list[tuple[str, dict[str, Any]]]:
+    """ONNX Runtime's providers and their options for one (height, width); each does what the one before can't."""
+    if device == "cpu":
+        return [(PROVIDERS["cpu"], {})]
+    cuda = (PROVIDERS["cuda"], {"use_tf32": False})  # TensorFloat-32 would make single precision as coarse as half.
+    if device == "cuda":
+        return [cuda]
+    options = tensorrt_options(CACHE, built_for(onnx), precision, size)
+    # ONNX Runtime makes the last folder of a path only.
+    Path(options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
+    return [(PROVIDERS["tensorrt"], options), cuda]
+
+
 class OnnxRuntimeBackend:
     """Runs an ONNX graph.
 
@@ -88,29 +103,21 @@ def open_request(onnx: Path | bytes, device: str, precision: str, threads: int, 
     options.intra_op_num_threads = threads
     options.add_free_dimension_override_by_name("height", height)
     options.add_free_dimension_override_by_name("width", width)
-    provider = PROVIDERS[device]
-    provider_options: dict[str, Any] = {}
-    if device == "cuda":
-        # TensorFloat-32 would make single precision as coarse as half.
-        provider_options = {"use_tf32": False}
-    elif device == "tensorrt":
-        provider_options = tensorrt_options(CACHE, built_for(onnx), precision, (height, width))
-        # ONNX Runtime makes the last folder of a path only.
-        Path(provider_options["trt_engine_cache_path"]).mkdir(parents=True, exist_ok=True)
-    session = onnxruntime.InferenceSession(onnx, options, providers=[(provider, provider_options)])
-    if (found := session.get_providers()[0]) != provider:
-        raise RuntimeError(f"ONNX Runtime took {found}, expected {provider}: are its libraries installed?")
-    return Request(session, height, width)
+    providers = providers_of(onnx, device, precision, (height, width))
+    session = onnxruntime.InferenceSession(onnx, options, providers=providers)
+    if (found := session.get_providers()[0]) != PROVIDERS[device]:
+        raise RuntimeError(f"ONNX Runtime took {found}, expected {PROVIDERS[device]}: are its libraries installed?")
+    return Request(session, device != "cpu", height, width)
 
 
 class Request:
-    """A session with its own input and output arrays on the host, bound once; ONNX Runtime moves them to its device."""
+    """A session with its own input and output arrays on the host; ONNX Runtime moves them to its device and back."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, height: int, width: int) -> None:
-        self._session = session
+    def __init__(self, session: onnxruntime.InferenceSession, is_device: bool, height: int, width: int) -> None:
+        self._session, self._is_device = session, is_device
         self._binding = session.io_binding()
-        self._image = np.empty((1, height, width, 3), np.uint8)
-        self._binding.bind_input("image", "cpu", 0, np.uint8, self._image.shape, self._image.ctypes.data)
+        self._image = np.zeros((1, height, width, 3), np.uint8)
+        self._bind_image()
         self._maps = [np.empty((1, height, width), np.float32) for _ in session.get_outputs()]
         for output, array in zip(session.get_outputs(), self._maps, strict=True):
             self._binding.bind_output(output.name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
@@ -118,5 +125,12 @@ class Request:
     def __call__(self, rgb: np.ndarray) -> Output:
         """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
         self._image[0] = rgb
+        if self._is_device:
+            self._bind_image()
         self._session.run_with_iobinding(self._binding)
         return self._maps[0][0], self._maps[1][0] if len(self._maps) > 1 else None
+
+    def _bind_image(self) -> None:
+        """Binding is what copies an image to a device; running does not. On a CPU the array itself is bound."""
+        self._binding.bind_input("image", "cpu", 0, np.uint8, self._image.shape, self._image.ctypes.data)
+        self._binding.synchronize_inputs()
