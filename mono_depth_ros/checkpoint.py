@@ -200,7 +200,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                     f"{path}: a safetensors file without this project's metadata; expected one that "
                     "`python -m training export` or `mono_depth_ros.checkpoint.save` wrote"
                 )
-            return json.loads(metadata[_HEADER]), {name: file.get_tensor(name) for name in file.keys()}
+            header = json.loads(metadata[_HEADER])
+            if not isinstance(header, dict):
+                raise CheckpointError(
+                    f"{path}: bad metadata: found {header!r}, expected names and values; export it again"
+                )
+            return header, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, json.JSONDecodeError, OSError) as error:
         raise CheckpointError(f"{path}: {_what_it_is(path)}, expected a whole safetensors file ({error})") from error
 

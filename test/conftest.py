@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # A run started in the background inherits an ignored SIGINT, and would hand it to the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,6 +23,20 @@ NEEDS = {
     "training": "lightning",
 }
 collect_ignore = [name for name, module in NEEDS.items() if find_spec(module) is None]
+
+# `python -m test.fuzz` uses it.
+settings.register_profile("thousands", max_examples=1000, deadline=None)
+
+
+def fuzz(cases: int):
+    """Mark a property of whatever comes from outside: so many cases, ten times as many under the profile `thousands`."""
+    scaled = settings(max_examples=cases * settings().max_examples // 100, deadline=None)
+    return lambda test: pytest.mark.fuzz(scaled(test))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark of `fuzz`."""
+    config.addinivalue_line("markers", "fuzz: a property of whatever comes from outside")
 
 
 def pytest_report_header() -> list[str]:

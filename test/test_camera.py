@@ -6,10 +6,11 @@ import math
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mono_depth_ros.camera import CameraModel, Rectifier, UncalibratedCameraError
+from test.conftest import fuzz
 from test.scenes import LENSES
 
 K = (500.0, 0.0, 320.0, 0.0, 400.0, 240.0, 0.0, 0.0, 1.0)
@@ -125,6 +126,7 @@ def test_k0_of_zero_is_an_uncalibrated_camera():
 finite_or_not = st.floats(allow_nan=True, allow_infinity=True)
 
 
+@fuzz(500)
 @given(
     st.integers(-1, 200),
     st.integers(-1, 200),
@@ -136,7 +138,6 @@ finite_or_not = st.floats(allow_nan=True, allow_infinity=True)
     st.one_of(st.lists(finite_or_not, min_size=12, max_size=12), st.just(P), st.just(())),
     st.one_of(st.lists(st.integers(0, 100), min_size=5, max_size=5), st.just((0, 0, 0, 0, False))),
 )
-@settings(max_examples=300)
 def test_any_camera_info_is_a_sound_camera_or_a_value_error(width, height, k, d, model, p, roi):
     try:
         camera = CameraModel.from_camera_info(width, height, k, d, model, IDENTITY, p, 0, 0, roi)

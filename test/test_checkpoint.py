@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from mono_depth_ros import checkpoint
 from mono_depth_ros.checkpoint import CheckpointError, CheckpointInfo
+from test.conftest import fuzz
 
 INFO = CheckpointInfo(
     architecture={"encoder": "tf_efficientnet_lite2", "decoder": "sunet", "error": True},
@@ -196,3 +197,55 @@ def test_others_may_read_an_installed_checkpoint(sealed):
     beside = sealed.path.with_name("plain")
     beside.touch()
     assert sealed.path.stat().st_mode == sealed.onnx().stat().st_mode == beside.stat().st_mode
+
+
+@st.composite
+def damaged(draw, whole: bytes) -> bytes:
+    """The file with bytes changed, cut out or put in, at its beginning more often than not."""
+    data = bytearray(whole)
+    for _ in range(draw(st.integers(1, 3))):
+        place = draw(st.integers(0, 32) | st.integers(0, len(data)))
+        cut = draw(st.sampled_from([0, 1, 8, 10_000]))
+        data[place : place + cut] = draw(st.binary(max_size=8))
+    return bytes(data)
+
+
+@fuzz(300)
+@given(st.data())
+def test_any_bytes_are_the_checkpoint_that_was_sealed_or_an_error(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("damaged") / "depth.safetensors"
+    whole = checkpoint.save(path, INFO, WEIGHTS)
+    path.write_bytes(data.draw(damaged(path.read_bytes()) | st.binary(max_size=100)))
+    try:
+        found = checkpoint.load(path)
+    except CheckpointError as error:
+        assert str(path) in str(error)
+        return
+    assert (found.info, found.sha256) == (whole.info, whole.sha256)
+    assert all(np.array_equal(found.weights()[name], weight) for name, weight in whole.weights().items())
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@fuzz(300)
+@given(json_values | st.dictionaries(st.sampled_from([*vars(INFO), "format"]), json_values))
+def test_any_metadata_is_sound_or_an_error_even_where_its_seal_is_right(tmp_path_factory, metadata):
+    """What somebody wrote who can seal: a checkpoint whose figures make sense, or a CheckpointError."""
+    header = {**json.loads(json.dumps(vars(INFO))), "format": 1, **metadata} if isinstance(metadata, dict) else metadata
+    if isinstance(header, dict):
+        header["sha256"] = checkpoint._seal(header, {})
+    path = tmp_path_factory.mktemp("metadata") / "depth.safetensors"
+    save_file({}, path, metadata={"mono_depth_ros": json.dumps(header)})
+    try:
+        info = checkpoint.load(path).info
+    except CheckpointError as error:
+        assert str(path) in str(error)
+        return
+    assert 0 < info.focal_length < np.inf and 0 < info.max_depth < np.inf
+    assert len(info.mean) == len(info.std) == 3 and min(info.std) > 0 and np.isfinite(info.mean).all()
+    assert len(info.input_size) == 2 and all(side > 0 and side % 32 == 0 for side in info.input_size)

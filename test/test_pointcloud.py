@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mono_depth_ros.camera import CameraModel, Rectifier
 from mono_depth_ros.pointcloud import CloudBuilder, flying_pixels, write_ply
+from test.conftest import fuzz
 from test.scenes import LENSES, ROOM, cast, rays_of
 
 TINY = CameraModel(4, 3, 2.0, 4.0, 1.0, 1.0)
@@ -258,7 +259,7 @@ def test_the_cloud_has_a_nan_where_a_pixel_flies():
     assert np.isfinite(CloudBuilder(NYU, max_slant=90).build(depth, BLACK)["z"]).all()
 
 
-@settings(max_examples=100, deadline=None)
+@fuzz(100)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 4), st.booleans(), st.data())
 def test_any_frame_gives_finite_points_in_range_or_nan(width, height, stride, dense, data):
     values = st.floats(width=32, allow_nan=True, allow_infinity=True)

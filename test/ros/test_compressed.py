@@ -7,13 +7,14 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage
 
 from mono_depth_ros.ros import compressed
 from mono_depth_ros.ros.images import ImageError, decode_compressed
+from test.conftest import fuzz
 
 HEIGHT, WIDTH = 48, 64
 
@@ -160,7 +161,7 @@ def damaged_files(draw: st.DrawFn) -> bytes:
     return bytes(data) if draw(st.booleans()) else bytes(data[:20]) + draw(st.binary(max_size=300))
 
 
-@settings(max_examples=500, deadline=None)
+@fuzz(500)
 @given(damaged_files() | st.binary(max_size=100))
 def test_any_bytes_are_an_image_of_the_stated_size_or_an_image_error(data: bytes):
     try:

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
 
 from mono_depth_ros.ros import raw
 from mono_depth_ros.ros.images import ImageError, camera_from_info, decode_image
+from test.conftest import fuzz
 
 RED, GREEN, BLUE, ALPHA = 200, 100, 50, 7
 COLOR = {"r": RED, "g": GREEN, "b": BLUE}
@@ -206,7 +207,7 @@ def any_images(draw: st.DrawFn) -> Image:
     return Image(**fields | {"data": array.array("B", fields["data"])})
 
 
-@settings(max_examples=1000, deadline=None)
+@fuzz(1000)
 @given(any_images())
 def test_any_message_is_an_image_of_the_stated_size_or_an_image_error(msg: Image):
     try:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -20,6 +20,7 @@ from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.raw import ENCODINGS
 from mono_depth_ros.ros.statistics import Statistics
+from test.conftest import fuzz
 from test.ros.harness import depth_of, header_of, make_image, make_info
 
 ALL = frozenset(
@@ -263,7 +264,7 @@ images = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@fuzz(400)
 @given(st.lists(st.tuples(images, infos, st.booleans()), min_size=1, max_size=4))
 def test_any_message_is_published_with_its_own_header_or_counted_and_explained(frames):
     bench = Bench()
