@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/python -m mypy
 
 bench: $(VENV)/.test
-	$(VENV)/bin/mono-depth benchmark --peers --node 60 --rounds 10
+	$(VENV)/bin/mono-depth benchmark --peers --node 30 --rounds 8
 
 clean:
 	rm -rf "$(VENV)" build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

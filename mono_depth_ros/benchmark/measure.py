@@ -44,7 +44,7 @@ def run(
         ModuleNotFoundError: a package is missing that the peers need.
     """
     facts = gather_facts(machine, checkpoint.path.stem)
-    by_node = node.measure(node_seconds, node_picture) if node_seconds else {}
+    by_node = node.measure(checkpoint.path, node_seconds, node_picture) if node_seconds else {}
     results = Results(
         facts,
         rounds,

@@ -13,14 +13,14 @@ MODULE = "mono_depth_ros.demo.node_benchmark"
 MARGIN = 120.0
 
 
-def measure(seconds: float, picture: Path | None) -> dict[str, Any]:
+def measure(checkpoint: Path, seconds: float, picture: Path | None) -> dict[str, Any]:
     """Run it and return what it wrote; a picture of where the time goes is written too, where one is wanted.
 
     Raises ChildProcessError when it fails or does not end.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "node.json"
-        options = ["--seconds", str(seconds), "--output", str(output)]
+        options = ["--checkpoint", str(checkpoint), "--seconds", str(seconds), "--output", str(output)]
         options += ["--plot", str(picture)] if picture else []
         process = subprocess.Popen([sys.executable, "-m", MODULE, *options])
         try:

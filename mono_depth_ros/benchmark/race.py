@@ -112,7 +112,8 @@ def workers(contenders: Sequence[Contender]) -> Iterator[dict[Contender, Connect
             process.start()
             far_end.close()
             processes.append(process)
-            answer(contender, running[contender])
+        for contender, connection in running.items():
+            answer(contender, connection)
         yield running
     finally:
         for process in processes:

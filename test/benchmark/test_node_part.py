@@ -1,6 +1,7 @@
 """The node's part: a command that succeeds, one that fails, and one that does not end."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -26,26 +27,27 @@ def command(tmp_path, monkeypatch):
 
 def test_what_it_wrote_is_returned(command):
     command(SUCCEEDS)
-    assert node.measure(2, None) == {"seconds": 2.0}
+    assert node.measure(Path("a.safetensors"), 2, None) == {"seconds": 2.0}
 
 
-def test_seconds_and_picture_are_handed_on(command, tmp_path):
+def test_checkpoint_seconds_and_picture_are_handed_on(command, tmp_path):
     command(f"open('options', 'w').write(' '.join(options[1:])); {SUCCEEDS}")
-    node.measure(2, tmp_path / "node.png")
+    node.measure(Path("a.safetensors"), 2, tmp_path / "node.png")
     options = (tmp_path / "options").read_text()
-    assert options.startswith("--seconds 2 ") and options.endswith(f"--plot {tmp_path / 'node.png'}")
+    assert options.startswith("--checkpoint a.safetensors --seconds 2 ")
+    assert options.endswith(f" --plot {tmp_path / 'node.png'}")
 
 
 def test_a_failure_is_told(command):
     command(FAILS)
     with pytest.raises(ChildProcessError, match="exit code 3"):
-        node.measure(2, None)
+        node.measure(Path("a.safetensors"), 2, None)
 
 
 def test_one_that_does_not_end_is_ended(command, tmp_path, monkeypatch):
     command(HANGS)
     monkeypatch.setattr(node, "MARGIN", 5.0)
     with pytest.raises(ChildProcessError, match="has not ended in 5 s"):
-        node.measure(0, None)
+        node.measure(Path("a.safetensors"), 0, None)
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
