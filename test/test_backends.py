@@ -25,8 +25,9 @@ from mono_depth_ros.demo.sources import parse_source
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
-from mono_depth_ros.backends.torch_backend import TorchBackend, restore  # noqa: E402
+from mono_depth_ros.backends.torch_backend import TorchBackend, fold_norms, restore  # noqa: E402
 from mono_depth_ros.export import round_weights  # noqa: E402
+from mono_depth_ros.network import DepthNetwork  # noqa: E402
 from mono_depth_ros.quantize import CalibrationFrame, judge  # noqa: E402
 
 HERE = detect()
@@ -116,6 +117,23 @@ def test_half_precision_runs_in_pytorch_within_a_hundredth(weights, reference, s
     assert depth.dtype == np.float32 and 0 < np.mean(np.abs(depth - expected) / expected) < 0.01
 
 
+@pytest.mark.parametrize("encoder", ["efficientnet_b2", "tf_efficientnet_lite2", "resnet18"])
+def test_batch_normalisation_is_folded_away_without_a_difference(encoder):
+    torch.manual_seed(0)
+    network = DepthNetwork(encoder, error=True).eval().requires_grad_(False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            module.weight.uniform_(0.5, 1.5)
+            module.bias.normal_(0, 0.1)
+    image = torch.randn(1, 3, 64, 96)
+    expected = network(image)
+    for found, wanted in zip(fold_norms(network)(image), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+
+
 def test_changing_sizes_changes_no_result(engine, reference):
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (96, 64), (32, 32), (64, 96))]
@@ -141,7 +159,6 @@ def test_threads_change_no_result(weights, reference):
 
 def test_a_network_without_an_error_head_has_no_second_output(tmp_path):
     from mono_depth_ros.export import seal
-    from mono_depth_ros.network import DepthNetwork
 
     torch.manual_seed(0)
     architecture: dict[str, Any] = {"encoder": "tf_efficientnet_lite0", "decoder": "unet", "width": 8}
