@@ -1,5 +1,6 @@
 """A race: a process for each contender, and turns, so that what else the machine does meets all of them alike."""
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -137,6 +138,7 @@ def answer(contender: Contender, connection: Connection) -> Any:
 
 def work(connection: Connection, contender: Contender) -> None:
     """One worker: sends True when ready, and after each turn what `turn` and `peak_memory` give; or why it failed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers.
     size = (contender.height, contender.width)
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     try:

@@ -1,6 +1,7 @@
 """The document of a run, the numbers beside it, and the command that writes them."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from mono_depth_ros.backends.machine import Machine
 from mono_depth_ros.benchmark import report, results, tables
 from mono_depth_ros.cli import main
 from test.benchmark.runs import duel, node, run, timing
+from test.conftest import REPOSITORY
 
 DUELS = [duel("Depth Anything V2 Small", 1260, 630, 250, 70), duel("METER-XXS", 18, 3, 30, 12)]
 
@@ -82,6 +84,15 @@ def test_a_file_of_another_kind_is_refused(content, tmp_path, capsys):
     (tmp_path / "other.json").write_text(content)
     assert main(["benchmark", "--results", str(tmp_path / "other.json")]) == 1
     assert "other.json: not what this version's `mono-depth benchmark` saves" in capsys.readouterr().err
+
+
+def test_tables_need_neither_pytorch_nor_matplotlib(written):
+    code = (
+        "import sys\nsys.modules.update(torch=None, matplotlib=None)\nfrom mono_depth_ros.cli import main\n"
+        f"sys.exit(main(['benchmark', '--results', {str(written / 'performance.json')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "| network at 240x320 |" in done.stdout
 
 
 def test_a_missing_package_is_named_with_what_brings_it(monkeypatch, capsys):
