@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end depth_node with exit code 0 at any moment, also when they come twice."""
 
+import os
 import random
 import signal
 import time
@@ -18,7 +19,7 @@ def blocks_signals(process) -> bool:
     return bool(int(status.split("SigBlk:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SIGNAL_TRIALS", 12))))  # `python -m test.fuzz`: more
 def test_it_ends_cleanly_at_any_moment_of_its_start(seed):
     choose = random.Random(seed)
     with DepthNode() as node:
