@@ -23,6 +23,7 @@ _LARGEST = float(np.finfo(np.float32).max)
 class CloudBuilder:
     """Builds clouds for one pinhole camera, always into the same memory: copy what must outlive the next frame.
 
+    shape: of an organised cloud, (ceil(height / stride), ceil(width / stride)). dtype: of a point.
     stride: every stride-th row and column is kept, from the first.
     dense: False for the organised cloud, whose bad points have NaN as x, y, z; True for a flat one without them.
     min_depth, max_depth: metres along the optical axis; outside is a bad point, as are NaN, infinity and 0.
@@ -57,7 +58,7 @@ class CloudBuilder:
 
         rays = camera.rays()[self._every]
         self._x_ray, self._y_ray = np.ascontiguousarray(rays[..., 0]), np.ascontiguousarray(rays[..., 1])
-        shape = self._x_ray.shape
+        self.shape = shape = self._x_ray.shape
         self._x, self._y, self._z, self._depth, self._confidence = np.empty((5, *shape), dtype=np.float32)
         self._good, self._mask = np.empty((2, *shape), dtype=np.uint8)
         self._rgb = np.empty((*shape, 3), dtype=np.uint8)
@@ -67,16 +68,23 @@ class CloudBuilder:
         self._dense_cloud = np.empty(self._cloud.size if dense else 0, dtype=self.dtype)
 
     def build(
-        self, depth: NDArray[np.float32], rgb: NDArray[np.uint8], confidence: NDArray[np.float32] | None = None
+        self,
+        depth: NDArray[np.float32],
+        rgb: NDArray[np.uint8],
+        confidence: NDArray[np.float32] | None = None,
+        out: NDArray[np.void] | None = None,
     ) -> NDArray[np.void]:
-        """The cloud, of self.dtype: (ceil(height / stride), ceil(width / stride)), or (points,) when dense.
+        """The cloud, of self.dtype and self.shape, or (points,) when dense.
 
         depth (height, width) float32 in metres along the optical axis, rgb (height, width, 3) uint8, confidence
         (height, width) float32 or None, all of the camera's size; ValueError where they are not, or where confidence
-        is None though a minimum or the field was asked for. The memory is used again by the next call.
+        is None though a minimum or the field was asked for. An organised cloud is written into `out` where that is
+        given, contiguous and of that dtype and shape; else into memory that the next call uses again.
         """
         self._check("depth", depth, self._size, np.float32)
         self._check("rgb", rgb, (*self._size, 3), np.uint8)
+        cloud = self._cloud if out is None else out
+        self._check("out", cloud, self.shape, self.dtype)
         kept = self._kept(depth, self._depth)
         cv2.inRange(kept, self._range[0], self._range[1], dst=self._good)
         if self._edges is not None:
@@ -96,8 +104,8 @@ class CloudBuilder:
         planes = [self._x, self._y, self._z, self._packed_colours(self._kept(rgb, self._rgb))]
         if self.dtype is POINT_WITH_CONFIDENCE:
             planes.append(confidence)
-        cv2.merge(planes, dst=self._cloud.view("<f4").reshape(*self._cloud.shape, -1))
-        return self._without_bad_points() if self.dense else self._cloud
+        cv2.merge(planes, dst=cloud.view("<f4").reshape(*self.shape, -1))
+        return self._without_bad_points() if self.dense else cloud
 
     def _kept(self, values: NDArray, memory: NDArray) -> NDArray:
         """Every stride-th row and column without gaps between them; a copy only where there are some."""
@@ -119,9 +127,9 @@ class CloudBuilder:
         return np.take(self._cloud.ravel(), good, out=self._dense_cloud[: good.size], mode="clip")  # clip: no buffering
 
     @staticmethod
-    def _check(name: str, array: NDArray, shape: tuple[int, ...], dtype: type) -> None:
+    def _check(name: str, array: NDArray, shape: tuple[int, ...], dtype: type | np.dtype) -> None:
         if array.shape != shape or array.dtype != dtype:
-            expected = f"{np.dtype(dtype)} {shape}, the camera's size"
+            expected = f"{np.dtype(dtype)} {shape} for this camera"
             raise ValueError(f"{name}: found {array.dtype} {array.shape}, expected {expected}")
 
 

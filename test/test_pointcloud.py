@@ -144,6 +144,18 @@ def test_each_frame_reuses_the_memory_of_the_first():
     assert builder.build(frames[0], rgb, confidence).tobytes() == before
 
 
+def test_memory_that_is_given_is_written_into_and_that_of_another_shape_refused():
+    rng = np.random.default_rng(4)
+    depth = rng.uniform(1, 2, (480, 640)).astype(np.float32)
+    rgb = rng.integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    builder = CloudBuilder(NYU, stride=3)
+    out = np.zeros(builder.shape, builder.dtype)
+    assert builder.build(depth, rgb, out=out) is out
+    assert out.shape == (160, 214) and out.tobytes() == CloudBuilder(NYU, stride=3).build(depth, rgb).tobytes()
+    with pytest.raises(ValueError, match=r"out: .*expected .*\(160, 214\)"):
+        builder.build(depth, rgb, out=np.zeros((480, 640), builder.dtype))
+
+
 @pytest.mark.parametrize("lens", LENSES)
 def test_a_room_seen_through_any_lens_lies_on_its_true_planes(lens):
     """The room is drawn as the raw lens sees it: 1 / depth, linear along each plane, and the plane's number."""

@@ -42,7 +42,10 @@ class Result:
 
 
 class Composer:
-    """Makes messages; keeps the builders, whose tables depend on the camera and the settings, from frame to frame."""
+    """Makes messages; keeps the builders, whose tables depend on the camera and the settings, from frame to frame.
+
+    An organised cloud is always the same message: publish it before the next frame is composed.
+    """
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
@@ -94,7 +97,11 @@ class Composer:
             max_slant=settings.max_slant,
             confidence_field=confidence_field,
         )
-        return messages.cloud_message(result.header, builder.build(result.depth, result.rgb, result.confidence))
+        if builder.dense:
+            return messages.cloud_message(result.header, builder.build(result.depth, result.rgb, result.confidence))
+        cloud = self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
+        builder.build(result.depth, result.rgb, result.confidence, cloud.points)
+        return cloud.message(result.header)
 
     def _clearing_points(self, result: Result, camera: CameraModel, settings: Settings) -> PointCloud2:
         ends = self._built(ClearingPoints, camera, min(settings.clearing_range, result.farthest))

@@ -84,6 +84,19 @@ def cloud_message(header: Header, points: NDArray) -> PointCloud2:
     return msg
 
 
+class OrganisedCloud:
+    """A PointCloud2 that is sent again and again: its `points`, (H, W), are written in place, and never copied."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._message = cloud_message(Header(), np.zeros(shape, dtype))
+        self.points = np.frombuffer(self._message.data, dtype).reshape(shape)
+
+    def message(self, header: Header) -> PointCloud2:
+        """The message of what the points are now, good until they change."""
+        self._message.header = _copy(header)
+        return self._message
+
+
 def scan_message(
     header: Header,
     ranges: NDArray[np.float32],

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.ros import messages
 from mono_depth_ros.ros.gates import Gates
 from mono_depth_ros.ros.images import camera_from_info
+from test.conftest import fuzz
 
 NAN, INF = float("nan"), float("inf")
 FRAME = "camera_optical_frame"
@@ -62,7 +63,7 @@ def test_another_depth_encoding_is_refused(header: Header):
         messages.depth_message(header, np.ones((2, 2), np.float32), "mono16")
 
 
-@settings(max_examples=200, deadline=None)
+@fuzz(200)
 @given(arrays(np.float32, (3, 4), elements=st.floats(width=32)))
 def test_no_depth_becomes_another_one(depth: NDArray[np.float32]):
     header = Header(stamp=stamp(), frame_id=FRAME)
@@ -140,6 +141,21 @@ def test_an_organised_cloud_puts_each_pixel_in_its_place(header: Header):
     assert [lower_right[axis] for axis in "xyz"] == [2.0, 1.0, 2.0]  # (3 - 1) / 2 * 2, (2 - 1) / 2 * 2, 2
     assert struct.unpack("<I", struct.pack("<f", lower_right["rgb"]))[0] & 0xFFFFFF == 0xC86432
     assert lower_right["confidence"] == 0.75
+
+
+def test_an_organised_cloud_is_sent_again_with_other_points_and_another_header(header: Header):
+    points = CloudBuilder(CameraModel(4, 3, 2.0, 2.0, 1.0, 1.0)).build(
+        np.full((3, 4), 2.0, np.float32), np.full((3, 4, 3), 9, np.uint8)
+    )
+    cloud = messages.OrganisedCloud(points.shape, points.dtype)
+    cloud.points[:] = points
+    assert wired(cloud.message(header)) == messages.cloud_message(header, points)
+    cloud.points["z"] = 3.0
+    later = Header(stamp=stamp(), frame_id="another")
+    sent = wired(cloud.message(later))
+    assert sent.header == later and [point["z"] for point in points_of(sent)] == [3.0] * 12
+    later.frame_id = "changed"
+    assert cloud.message(header).header == header
 
 
 def test_a_dense_cloud_is_one_row_of_good_points(header: Header):
