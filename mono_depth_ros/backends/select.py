@@ -1,7 +1,7 @@
 """Choose an engine: the best that works here, why it was taken, and the next one when it fails to start."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mono_depth_ros.backends import Backend, BackendError
 from mono_depth_ros.backends.machine import Machine, detect
@@ -141,7 +141,7 @@ def start(
 ) -> tuple[Backend, Choice]:
     """Start the best engine that meets the request and works, ready for images of ``size`` (height, width).
 
-    An engine that fails to start is left with a warning, and the next one is tried.
+    An engine that fails to start is left with a warning, which the choice's reason repeats, and the next one is tried.
 
     Raises:
         BackendError: none is here, or each one failed.
@@ -159,6 +159,7 @@ def start(
             logger.warning("%s", error)
             failures.append(str(error))
             continue
+        choice = replace(choice, reason="; ".join([choice.reason, *failures]))
         logger.info("running on %s", choice)
         return engine, choice
     if failures:
