@@ -163,7 +163,7 @@ def run_info(options: argparse.Namespace) -> None:
     engine, taken = select.start(checkpoint, info.input_size, *request, options.threads, here)
     print(f"{'taken':15}{taken}")
     for choice in select.candidates(here, bool(info.int8_sha256), *request):
-        if choice != taken:
+        if (choice.backend, choice.device) != (taken.backend, taken.device):
             print(f"{'else':15}{choice}")
 
 

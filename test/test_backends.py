@@ -283,6 +283,7 @@ def test_an_engine_that_fails_to_start_is_left_with_a_warning(sealed_checkpoint,
     caplog.set_level(logging.INFO)
     engine, choice = select.start(sealed_checkpoint, SIZE, machine=claimed)
     assert (engine.name, engine.device, choice.precision) == ("openvino", "cpu", "fp32")
+    assert choice.reason.startswith("the fastest engine on a CPU; exact; torch on cuda in fp16 failed")
     warning, taken = caplog.records[-2:]
     assert warning.levelname == "WARNING" and "torch on cuda in fp16 failed" in warning.message
     assert "running on openvino on cpu in fp32" in taken.message
