@@ -10,13 +10,14 @@ METADATA = setup.cfg setup.py pyproject.toml
 # .venv stands alone: nothing of a sourced ROS distribution or of another environment may leak into it.
 unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH ROS_DISTRO RMW_IMPLEMENTATION _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench soak clean
 
 help:
 	@echo "make demo   the node on a camera, in .venv: SOURCE=virtual|webcam number|video|folder|rosbag2, OUT=folder, VIEW=1 (Rerun)"
 	@echo "make test   ruff, mypy and every test (adds PyTorch and the training's packages to .venv)"
 	@echo "make lint   ruff and mypy alone"
 	@echo "make bench  timings of the network, of others beside it, and of the node on this machine: under ten minutes"
+	@echo "make soak   half an hour of everything that robots do to the node: verdicts, a record and a picture in soak_output"
 	@echo "make clean  removes .venv and what was built; keeps demo_output and runs"
 
 demo: $(VENV)/.demo $(if $(VIEW),$(VENV)/.view)
@@ -33,6 +34,9 @@ lint: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(VENV)/bin/mono-depth benchmark --peers --node 30 --rounds 8
+
+soak: $(VENV)/.test
+	$(VENV)/bin/python -u -m mono_depth_ros.demo.soak --minutes 30
 
 clean:
 	rm -rf "$(VENV)" build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -91,8 +91,12 @@ def _lost_are_counted(reports: list[Line], sent: Sequence[int]) -> Verdict:
         published = sum(first["stamp"] < stamp <= last["stamp"] for stamp in sent)
         taken = sum(last[name] - first[name] for name in (RECEIVED, LOST))
         missing, frames, stretches = missing + abs(published - taken), frames + published, stretches + 1
-    found = f"{missing} of {frames} frames sent in {stretches} stretches not accounted for ({reports[-1][LOST]} lost)"
-    return Verdict("every lost frame is counted", found, missing <= _IN_FLIGHT * stretches)
+    limit = _IN_FLIGHT * stretches
+    found = (
+        f"{missing} of the {frames} frames sent in {stretches} undisturbed stretches not accounted for; at most {limit}, "
+        f"which are on their way ({reports[-1][LOST]} lost in all)"
+    )
+    return Verdict("every lost frame is counted", found, missing <= limit)
 
 
 def _none_failed(reports: list[Line]) -> Verdict:
