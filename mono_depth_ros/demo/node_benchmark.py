@@ -1,8 +1,8 @@
 """The node under measurement: a camera process, depth_node and a watcher of its outputs over real DDS, on the loopback.
 
 The camera repeats a second of the virtual room that it has rendered beforehand, so that it takes nothing from the
-processors but what any driver takes to publish. The watcher is this process; it counts and dates messages as they come
-off the wire, and decodes none. What the stages took is what the node says on /diagnostics.
+processors but what any driver takes to publish. The watcher is this process; it counts and dates messages, and decodes
+none. What the stages took is what the node says on /diagnostics.
 """
 
 import argparse
@@ -22,26 +22,18 @@ from subprocess import Popen
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image, PointCloud2
 from tqdm import tqdm
 
 from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
 from mono_depth_ros.demo.measures import read_sent
-from mono_depth_ros.demo.message import Message
 from mono_depth_ros.demo.node_figures import Figures, Spread, plot
+from mono_depth_ros.demo.node_watcher import Watcher
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.ros.statistics import AGE, DROPPED, FAILED, OVERHEAD, PUBLISHED, RECEIVED, REJECTED
 
 WARM_UP = 10.0  # seconds; at 30 Hz, the node's figures are of the last 10
 
-_OUTPUTS = {"depth": Image, "points": PointCloud2}
-_NAMES = {"image": "/image", "depth": "/depth", "points": "/depth/points"}
-_QOS = QoSProfile(depth=20, reliability=ReliabilityPolicy.RELIABLE)
 _START = 90.0  # seconds, to load the network and to render the frames
-_QUIET = 1.0  # seconds without a message after which the stream is over
 _LONGEST_END, _FAREWELL = 15.0, 10.0  # seconds
 _LOGS = ("depth_node.log", "camera.log")
 
@@ -50,65 +42,15 @@ class RunError(RuntimeError):
     """The run failed; the text says why."""
 
 
-class Watcher:
-    """Counts and dates what comes, and keeps the node's reports.
-
-    Attributes:
-        counts: messages by topic.
-        ages: (stamp, time from it to the publication of the depth), ns.
-        reports: (time of arrival by time.monotonic, values by area), of each second.
-    """
-
-    def __init__(self, node: Node) -> None:
-        self.counts = dict.fromkeys(_NAMES, 0)
-        self.ages: list[tuple[int, int]] = []
-        self.reports: list[tuple[float, dict[str, dict[str, str]]]] = []
-        self.problem = ""
-        self._node, self._last = node, 0.0
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 10)
-        for topic, kind in _OUTPUTS.items():
-            self._subscribe(topic, kind)
-
-    def values(self, area: str) -> Mapping[str, str]:
-        """The node's last values of an area; empty before the first."""
-        return self.reports[-1][1].get(area, {}) if self.reports else {}
-
-    def join(self) -> bool:
-        """Subscribe to the camera, which waits for that, once the node knows of the other subscriptions."""
-        known = set(self.values("outputs").get("subscribed", "").split(", "))
-        if known >= {_NAMES[topic].lstrip("/") for topic in _OUTPUTS}:
-            self._subscribe("image", Image)
-            return True
-        return False
-
-    def is_settled(self) -> bool:
-        """Whether no message has come for a while, and the node has reported since."""
-        now = time.monotonic()
-        return now > self._last + _QUIET and bool(self.reports) and self.reports[-1][0] > self._last + _QUIET / 2
-
-    def _subscribe(self, topic: str, kind: type) -> None:
-        def received(data: bytes, info: dict) -> None:
-            self._last = time.monotonic()
-            self.counts[topic] += 1
-            if topic == "depth":
-                message = Message(data, info["source_timestamp"])
-                self.ages.append((message.stamp, message.published - message.stamp))
-
-        self._node.create_subscription(kind, _NAMES[topic], received, _QOS, raw=True)  # type: ignore[arg-type]
-
-    def _diagnosed(self, report: DiagnosticArray) -> None:
-        areas = {}
-        for status in report.status:
-            area = status.name.split(": ")[-1]
-            areas[area] = {pair.key: pair.value for pair in status.values}
-            if area in ("node", "engine") and status.level == DiagnosticStatus.ERROR:
-                self.problem = status.message
-        self.reports.append((time.monotonic(), areas))
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Measure and print: 0, 1 where the run failed, 130 after Ctrl-C. A goal that is missed is no failure."""
-    options = _parser().parse_args(args)
+    parser = _parser()
+    options = parser.parse_args(args)
+    if options.seconds <= 0 or options.rate <= 0:
+        parser.error(f"found {options.seconds:g} seconds at a rate of {options.rate}, expected both above 0")
+    for path in filter(None, (options.output, options.plot)):
+        if not path.absolute().parent.is_dir():
+            return fail("node_benchmark", f"{path}: its folder does not exist")
     if options.plot and not find_spec("matplotlib"):
         return fail("node_benchmark", "--plot needs matplotlib: pip install 'mono_depth_ros[benchmark]'")
     stop = StopRequest()
@@ -172,6 +114,7 @@ class Run:
                 latency = watcher.values("latency")
                 bar.set_postfix_str(f"age p50 {latency.get('age at publish p50 (ms)', '?')} ms", refresh=False)
                 bar.update(watcher.counts["image"] - bar.n)
+        self._check()
         self._wait(watcher.is_settled, _LONGEST_END, "the last messages")
 
     def figures(self, seconds: float, rate: float, sent: int) -> Figures:

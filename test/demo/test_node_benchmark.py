@@ -131,6 +131,19 @@ def test_ctrl_c_while_it_measures_leaves_no_process_and_no_shared_memory(tmp_pat
     assert not (tmp_path / "n.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--rate", 0), 2, "expected both above 0"),
+        (("--seconds", -1), 2, "expected both above 0"),
+        (("--output", "no/such/folder/node.json"), 1, "no/such/folder/node.json: its folder does not exist"),
+    ],
+)
+def test_what_could_only_fail_in_the_end_is_said_before_anything_starts(arguments, code, said):
+    found, out, err = finish(start(*arguments))
+    assert found == code and said in err and "Measuring" not in err
+
+
 def test_a_checkpoint_that_is_missing_ends_it_with_the_nodes_own_words(tmp_path: Path):
     code, _, err = finish(start("--seconds", 1, "--checkpoint", tmp_path / "none.safetensors"))
     assert code == 1 and "cannot configure" in err and "none.safetensors" in err
