@@ -35,9 +35,6 @@ _ILLEGAL: tuple[dict[str, Any], ...] = (
 )
 
 
-_OTHER_SIZE = 3
-
-
 class UnexpectedAnswer(Exception):
     """depth_node did not answer as it should; the text says what was asked, found and expected."""
 
@@ -73,15 +70,18 @@ class Events:
         }
 
     def reset(self) -> str:
-        """The reference state: no other consumer, every output subscribed, default parameters, the first lens."""
+        """The reference state: no other consumer, every output subscribed, default parameters, the first lens.
+
+        And configured anew, since engine and middleware keep arrays of every size that they have needed so far.
+        """
         if self._consumer:
             self._consumer_comes_or_is_killed()
         for topic in TYPES.keys() - self._driver.subscribed():
             self._driver.subscribe(topic)
         self._set(_DEFAULTS)
-        for number in (_OTHER_SIZE, 0):  # the engine keeps itself ready for the last two sizes
-            self._use_lens(number)
-            self._expect_more(PUBLISHED)
+        self._use_lens(0)
+        self._reload()
+        self._expect_more(PUBLISHED)
         return "to the reference state"
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mono_depth_ros.demo.soak.record import CALM, EVENT, REPORT, SAMPLE, Line, of_kind
+from mono_depth_ros.demo.soak.record import CALM, EVENT, REPORT, SAMPLE, STEADY, Line, of_kind
 from mono_depth_ros.ros.statistics import PUBLISHED, RECEIVED
 
 
@@ -35,7 +35,7 @@ def draw(lines: list[Line], path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.legend(loc="lower right", ncols=3, fontsize="small")
     for axes in (memory, counts, rate, events):
-        for calm in of_kind(lines, CALM):
+        for calm in [*of_kind(lines, CALM), *of_kind(lines, STEADY)]:
             axes.axvspan(calm["since"] / 60, calm["t"] / 60, color="0.92", linewidth=0)
     memory.set_title("depth_node in the soak; grey: calm, in the reference state", fontsize="medium")
     figure.savefig(path, dpi=110)

@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-START, EVENT, SAMPLE, REPORT, CALM, DEPTHS, END = "start", "event", "sample", "report", "calm", "depths", "end"
+START, END = "start", "end"
+EVENT, SAMPLE, REPORT, DEPTHS = "event", "sample", "report", "depths"
+CALM, STEADY = "calm", "steady"  # stretches in the reference state: after each round, and in the end
 
 Line = dict[str, Any]
 

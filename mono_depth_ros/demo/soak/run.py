@@ -19,13 +19,14 @@ from mono_depth_ros.demo.soak import process
 from mono_depth_ros.demo.soak.camera import render_frames
 from mono_depth_ros.demo.soak.driver import Driver
 from mono_depth_ros.demo.soak.events import FRAMES, Events, UnexpectedAnswer
-from mono_depth_ros.demo.soak.record import CALM, END, EVENT, SAMPLE, START, Record
+from mono_depth_ros.demo.soak.record import CALM, END, EVENT, SAMPLE, START, STEADY, Record
 
 NODE_LOG = "depth_node.log"
 
 _ROUND = 60.0  # seconds
 _FEWEST_ROUNDS = 3
 _DISTURBED = 0.75  # share of a round
+_STEADY = 1 / 6  # share of the whole
 _SAMPLES = 30  # a round
 _PAUSES = 24  # of the longest, a round
 # How often each kind comes before all begin anew.
@@ -81,7 +82,7 @@ class _Rounds:
 
     def last(self, seconds: float) -> None:
         """Go on for so long, unless a signal comes or the node dies; in the end the node is at rest."""
-        length, over = min(_ROUND, seconds / _FEWEST_ROUNDS), threading.Event()
+        length, over = min(_ROUND, (1 - _STEADY) * seconds / _FEWEST_ROUNDS), threading.Event()
         watchers = [
             threading.Thread(target=self._sample, args=(length / _SAMPLES, over)),
             threading.Thread(target=self._show, args=(seconds, over)),
@@ -90,9 +91,10 @@ class _Rounds:
             watcher.start()
         began = self._record.seconds()
         try:
-            while self._goes_on() and (now := self._record.seconds()) < began + seconds:
+            while self._goes_on() and (now := self._record.seconds()) < began + (1 - _STEADY) * seconds:
                 self._disturb(now + _DISTURBED * length, length / _PAUSES)
-                self._calm((1 - _DISTURBED) * length)
+                self._calm(CALM, (1 - _DISTURBED) * length)
+            self._calm(STEADY, _STEADY * seconds)
             if self._node.poll() is None:
                 self._attempt("rest", self._rest)
         finally:
@@ -113,8 +115,8 @@ class _Rounds:
             self._attempt(kind, self._events.kinds[kind])
             self._stop.wait(self._choose.uniform(0.1, pause))
 
-    def _calm(self, seconds: float) -> None:
-        """The reference state, undisturbed; one that a signal cuts short is not counted."""
+    def _calm(self, kind: str, seconds: float) -> None:
+        """The reference state, undisturbed; a stretch that a signal cuts short is not counted."""
         if not self._goes_on():
             return
         self._attempt("reset", self._events.reset)
@@ -122,7 +124,7 @@ class _Rounds:
         self._stop.wait(seconds)
         self._driver.record_depths()
         if self._goes_on():
-            self._record.write(CALM, since=round(since, 3))
+            self._record.write(kind, since=round(since, 3))
 
     def _rest(self) -> str:
         self._driver.change_state("deactivate")

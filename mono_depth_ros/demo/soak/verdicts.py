@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
 
-from mono_depth_ros.demo.soak.record import CALM, DEPTHS, END, EVENT, REPORT, SAMPLE, Line, of_kind
+from mono_depth_ros.demo.soak.record import CALM, DEPTHS, END, EVENT, REPORT, SAMPLE, STEADY, Line, of_kind
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
 
 GROWTH = 0.01  # of memory after the warm-up
-_WARM_UP = 0.2  # share of the rounds
-_FEWEST = 9  # rounds after it, three in each third
+_WARM_UP = 0.2  # share of the values
+_FEWEST = 9  # values after it, three in each third
 _IN_HAND = 2  # frames: one in work, one that waits
 _IN_FLIGHT = 2  # frames at either end of a stretch: sent but not counted yet
 
@@ -35,8 +35,9 @@ def judge(lines: list[Line], sent: Sequence[int]) -> list[Verdict]:
         _depths_are_of_frames(of_kind(lines, DEPTHS), sent),
         _frames_flow(lines),
         _answers(of_kind(lines, EVENT)),
-        _memory(lines, "private", "its own memory is flat"),
-        _memory(lines, "rss", "resident memory is flat, shared segments included"),
+        _memory("its own memory is flat from round to round", reference(lines, "private")),
+        _memory("resident memory is flat from round to round", reference(lines, "rss")),
+        _memory("its own memory is flat while frames flow", steady(lines, "private")),
         _flat(lines, "threads"),
         _flat(lines, "files"),
         *_end(of_kind(lines, END)),
@@ -52,6 +53,12 @@ def reference(lines: list[Line], name: str) -> list[float]:
         if found := [sample[name] for sample in samples if middle <= sample["t"] <= calm["t"]]:
             values.append(float(median(found)))
     return values
+
+
+def steady(lines: list[Line], name: str) -> list[float]:
+    """What the node held in the last, long stretch of calm."""
+    stretches = of_kind(lines, STEADY)
+    return [s[name] for calm in stretches for s in of_kind(lines, SAMPLE) if calm["since"] <= s["t"] <= calm["t"]]
 
 
 def thirds(values: list[float]) -> Thirds | None:
@@ -93,8 +100,8 @@ def _lost_are_counted(reports: list[Line], sent: Sequence[int]) -> Verdict:
         missing, frames, stretches = missing + abs(published - taken), frames + published, stretches + 1
     limit = _IN_FLIGHT * stretches
     found = (
-        f"{missing} of the {frames} frames sent in {stretches} undisturbed stretches not accounted for; at most {limit}, "
-        f"which are on their way ({reports[-1][LOST]} lost in all)"
+        f"{missing} of the {frames} frames sent in {stretches} calm stretches not accounted for (up to {limit} "
+        f"may be on their way); {reports[-1][LOST]} lost in all"
     )
     return Verdict("every lost frame is counted", found, missing <= limit)
 
@@ -130,10 +137,10 @@ def _answers(events: list[Line]) -> Verdict:
     return Verdict("every request is answered as it should be", found, bool(events) and not wrong)
 
 
-def _memory(lines: list[Line], name: str, promise: str) -> Verdict:
-    both = thirds(reference(lines, name))
+def _memory(promise: str, values: list[float]) -> Verdict:
+    both = thirds(values)
     if both is None:
-        return Verdict(promise, "too few rounds to tell", None)
+        return Verdict(promise, "too short to tell", None)
     growth = both[1] / both[0] - 1
     return Verdict(
         promise, f"{both[0]:.1f} to {both[1]:.1f} MiB, {growth:+.2%}; less than {GROWTH:.0%}", growth < GROWTH
