@@ -21,7 +21,7 @@ from mono_depth_ros.backends.torch_backend import TorchBackend, restore  # noqa:
 from mono_depth_ros.backends.torch_resize import ImageResize  # noqa: E402
 
 INFO = CheckpointInfo({}, (64, 96), 80.0, 10.0, (0.0, 0.0, 0.0), (255.0, 255.0, 255.0))
-BARREL = CameraModel(160, 96, 90.0, 90.0, 80.0, 48.0, "plumb_bob", (-0.3, 0.1, 0.0, 0.0, 0.0))
+PINCUSHION = CameraModel(160, 96, 90.0, 90.0, 80.0, 48.0, "plumb_bob", (0.3, 0.0, 0.0, 0.0, 0.0))
 
 
 class Painted(torch.nn.Module):
@@ -151,7 +151,7 @@ gates = st.builds(
     nearest=st.floats(0, 4),
     farthest=st.floats(5, 12),
     min_confidence=st.floats(0, 0.9),
-    rectifier=st.sampled_from([None, Rectifier(BARREL)]),
+    rectifier=st.sampled_from([None, Rectifier(PINCUSHION)]),
     cloud=st.just(True),
     stride=st.integers(1, 5),
     dense=st.booleans(),
@@ -199,6 +199,16 @@ def test_any_size_gives_the_cpus_depth_to_a_level_and_its_cloud(height, width, s
     np.testing.assert_array_equal(found.cloud["rgb"].view("<u4"), expected["rgb"].view("<u4"))
 
 
+def test_where_the_lens_saw_nothing_there_is_no_depth_no_confidence_and_no_point():
+    _, gpu = pair(Painted())
+    rectifier = Rectifier(PINCUSHION)
+    found = gpu.predict_frame(smooth_image(96, 160), rectifier.camera, FrameOptions(rectifier=rectifier, cloud=True))
+    assert 0.01 < np.mean(~rectifier.valid_mask) < 0.5
+    np.testing.assert_array_equal(np.isnan(found.depth), ~rectifier.valid_mask)
+    assert not found.confidence[~rectifier.valid_mask].any() and found.confidence[rectifier.valid_mask].all()
+    assert not np.isfinite(found.cloud["z"][~rectifier.valid_mask]).any()
+
+
 def test_only_what_is_wanted_comes_down():
     _, gpu = pair(Painted())
     rgb = smooth_image(64, 96)
@@ -240,7 +250,7 @@ def test_predicting_goes_through_the_device_and_gives_the_same():
 def test_no_step_needs_values_or_another_device(dense):
     """Tensors without values stand in for a GPU's: a graph can be captured only of steps that never look at them."""
     options = FrameOptions(
-        cloud=True, dense=dense, stride=2, confidence_field=True, min_confidence=0.1, rectifier=Rectifier(BARREL)
+        cloud=True, dense=dense, stride=2, confidence_field=True, min_confidence=0.1, rectifier=Rectifier(PINCUSHION)
     )
     plan = plan_of(options)
     network = torch_backend.FrameNetwork(Painted(), INFO)
@@ -267,7 +277,7 @@ def test_a_steady_stream_is_laid_out_once_and_a_change_once_more(monkeypatch):
     original = torch_frame.WholeFrame.__init__
     monkeypatch.setattr(torch_frame.WholeFrame, "__init__", lambda *a: made.append(a) or original(*a))
     _, gpu = pair(Painted())
-    rectifier = Rectifier(BARREL)
+    rectifier = Rectifier(PINCUSHION)
     for stride in (1, 1, 2, 2, 1):
         camera = CameraModel(160, 96, 90.0, 90.0, 80.0, 48.0)
         options = FrameOptions(cloud=True, stride=stride, rectifier=rectifier)
