@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mono_depth_ros.benchmark.on_gpu import ALONE, TO_CLOUD
 from mono_depth_ros.benchmark.peers import DEPTH_ANYTHING, METER, Peer
 from mono_depth_ros.benchmark.results import Duel, Results, fastest
 
@@ -106,9 +107,10 @@ def node(results: Results) -> Iterator[Goal]:
 
 def on_gpu(results: Results) -> Iterator[Goal]:
     """On one H100; a figure of another GPU would say nothing about these."""
-    alone = results.find("torch", "cuda", "fp16", FULL) if "H100" in results.facts.gpu else None
-    why = f"on {results.facts.gpu}" if results.facts.gpu else NO_GPU
-    yield Goal("H100: network at 480x640 in fp16", 1.0, "ms", alone.median if alone else None, why, True)
-    why = "not measured by this command" if results.facts.gpu else NO_GPU
-    yield Goal("H100: frame to cloud at 480x640", 2.5, "ms", None, why, True)
+    gpu = results.facts.gpu
+    times = {timing.network: timing.median for timing in results.on_gpu} if "H100" in gpu else {}
+    why = f"on {gpu}" if gpu else NO_GPU
+    yield Goal("H100: network at 480x640 in fp16", 1.0, "ms", times.get(ALONE), why, True)
+    yield Goal("H100: frame to cloud at 480x640 in fp16", 2.5, "ms", times.get(TO_CLOUD), why, True)
+    why = "`python -m training throughput` measures it" if gpu else NO_GPU
     yield Goal("H100: training at 416x544, mixed precision", 600, "images/s", None, why)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mono_depth_ros.backends.machine import Machine
-from mono_depth_ros.benchmark import contenders, limits, node
+from mono_depth_ros.benchmark import contenders, limits, node, on_gpu
 from mono_depth_ros.benchmark.goals import FULL, SMALL
 from mono_depth_ros.benchmark.peers import Peer
 from mono_depth_ros.benchmark.race import Timing, race
@@ -50,6 +50,7 @@ def run(
         rounds,
         duels=duels(checkpoint, machine, peers, rounds),
         timings=engines(checkpoint, machine, sizes, rounds),
+        on_gpu=on_gpu.measure(checkpoint, FULL, rounds) if machine.gpu and machine.torch else [],
         node=by_node,
     )
     return with_limits(results, checkpoint, machine) if machine.torch else results

@@ -89,6 +89,7 @@ class Results:
         timings: our network on each engine at each size.
         parameters, gigamacs: of our network at 480x640; 0 where PyTorch, which counts them, is missing.
         duels: with the peers; empty unless they were asked for.
+        on_gpu: network alone and frame to cloud; empty without a GPU and PyTorch.
         limits: at 480x640, one a precision; empty without PyTorch.
         gigabytes: thousand million bytes a second that memory gave; 0 without PyTorch.
         node: what `mono_depth_ros.demo.node_benchmark` wrote; empty unless it was asked for.
@@ -100,6 +101,7 @@ class Results:
     parameters: float = 0.0
     gigamacs: float = 0.0
     duels: list[Duel] = field(default_factory=list)
+    on_gpu: list[Timing] = field(default_factory=list)
     limits: list[Limit] = field(default_factory=list)
     gigabytes: float = 0.0
     node: dict[str, Any] = field(default_factory=dict)
@@ -127,7 +129,8 @@ class Results:
         try:
             found = json.loads(path.read_text())
             found["facts"] = Facts(**found["facts"])
-            found["timings"] = [Timing(**timing) for timing in found["timings"]]
+            for name in ("timings", "on_gpu"):
+                found[name] = [Timing(**timing) for timing in found[name]]
             found["duels"] = [duel(content) for content in found["duels"]]
             found["limits"] = [Limit(**limit) for limit in found["limits"]]
             return cls(**found)

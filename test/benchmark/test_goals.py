@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mono_depth_ros.benchmark.goals import goals
+from mono_depth_ros.benchmark.on_gpu import ALONE, TO_CLOUD
 from test.benchmark.runs import FACTS, duel, node, run, timing
 
 
@@ -87,15 +88,18 @@ def test_a_short_run_of_the_node_is_not_judged():
     [("", "open", "no GPU was at hand"), ("NVIDIA H100 80GB HBM3", "reached", "on NVIDIA H100 80GB HBM3")],
 )
 def test_the_gpus_goal_needs_that_gpu(gpu, verdict, note):
-    results = run()
-    timings = [*results.timings, *([timing("torch cuda fp16", (480, 640), 0.9)] if gpu else [])]
-    goal = find(replace(results, facts=replace(FACTS, gpu=gpu), timings=timings), "H100: network")
-    assert (goal.verdict, goal.note) == (verdict, note)
+    measured = [timing("torch cuda fp16", (480, 640), ms, name) for name, ms in ((ALONE, 0.9), (TO_CLOUD, 2.4))]
+    results = replace(run(), facts=replace(FACTS, gpu=gpu), on_gpu=measured if gpu else [])
+    for goal, found in ((find(results, "H100: network"), 0.9), (find(results, "H100: frame to cloud"), 2.4)):
+        assert (goal.verdict, goal.note, goal.found) == (verdict, note, found if gpu else None)
 
 
 def test_another_gpu_says_nothing_about_the_goal():
+    engine = timing("torch cuda fp16", (480, 640), 0.9)
     results = run()
-    timings = [*results.timings, timing("torch cuda fp16", (480, 640), 0.9)]
-    results = replace(results, facts=replace(FACTS, gpu="NVIDIA T4"), timings=timings)
+    results = replace(
+        results, facts=replace(FACTS, gpu="NVIDIA T4"), timings=[*results.timings, engine],
+        on_gpu=[replace(engine, network=ALONE)],
+    )  # fmt: skip
     assert find(results, "H100: network").verdict == "open"
     assert find(results, "best engine").found == 220 / 50  # and it is no engine of the CPU
