@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mono_depth_ros.benchmark.tables import markdown
-from mono_depth_ros.demo.document import update
+from mono_depth_ros.demo.document import Part
 from test.conftest import REPOSITORY
 
 PROPERTIES = ["-m", "fuzz", "--hypothesis-profile=thousands", "--hypothesis-show-statistics", "--ignore=test/training"]
@@ -22,6 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument("--report", type=Path, help="Markdown document with the marks <!-- fuzz --> and <!-- /fuzz -->")
     report = parser.parse_args().report
+    part = Part(report, "fuzz") if report else None
     started = time.monotonic()
     properties, signals = pytest(PROPERTIES), pytest(SIGNALS, SIGNAL_TRIALS=str(TRIALS))
     rows = [(name.split("::")[1].removeprefix("test_").replace("_", " "), f"{passing}", f"{failing}")
@@ -31,8 +32,8 @@ def main() -> int:
     text = f"{markdown(('property', 'cases', 'failures'), rows)}\n\nIn {(time.monotonic() - started) / 60:.1f} minutes."
     print(f"\n{text}")
     failures = outcomes(properties)[1] + bad
-    if report and not failures:
-        update(report, "fuzz", text)
+    if part and not failures:
+        part.write(text)
     return int(failures > 0)
 
 

@@ -3,15 +3,23 @@
 from pathlib import Path
 
 
-def update(path: Path, name: str, text: str) -> None:
-    """Put text between `<!-- name -->` and `<!-- /name -->`, in place of what is there.
+class Part:
+    """What lies between `<!-- name -->` and `<!-- /name -->`.
 
-    Raises ValueError where the document does not have each mark once.
+    Made before the work whose figures go there: raises OSError, or ValueError unless the document has each mark once.
     """
-    document = path.read_text(encoding="utf-8")
-    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
-    if document.count(opening) != 1 or document.count(closing) != 1:
-        raise ValueError(f"{path}: expected {opening} and {closing} once each; put them where the text is to go")
-    before, rest = document.split(opening)
-    after = rest.split(closing)[1]
-    path.write_text(f"{before}{opening}\n{text.strip()}\n{closing}{after}", encoding="utf-8")
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._marks = f"<!-- {name} -->", f"<!-- /{name} -->"
+        document = path.read_text(encoding="utf-8")
+        if not all(document.count(mark) == 1 for mark in self._marks):
+            opening, closing = self._marks
+            raise ValueError(f"{path}: expected {opening} and {closing} once each; put them where the text is to go")
+
+    def write(self, text: str) -> None:
+        """Put text in place of what is there."""
+        opening, closing = self._marks
+        before, rest = self._path.read_text(encoding="utf-8").split(opening)
+        after = rest.split(closing)[1]
+        self._path.write_text(f"{before}{opening}\n{text.strip()}\n{closing}{after}", encoding="utf-8")

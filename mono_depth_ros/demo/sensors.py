@@ -30,7 +30,7 @@ from mono_depth_ros.backends import machine
 from mono_depth_ros.benchmark.tables import markdown
 from mono_depth_ros.demo.camera_process import raw_camera_info
 from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
-from mono_depth_ros.demo.document import update
+from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.measures import Errors, Sent, Truth
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.demo.sources import Frame, Source, SourceError, parse_source
@@ -171,6 +171,7 @@ def main(args: Sequence[str] | None = None) -> int:
     stop = StopRequest()
     rows: list[Row] = []
     try:
+        part = Part(options.report, "sensors") if options.report else None
         with tempfile.TemporaryDirectory() as temporary:
             environ, log = loopback_environment(Path(temporary)), Path(temporary) / "depth_node.log"
             os.environ.update(environ)  # for our own node
@@ -182,8 +183,8 @@ def main(args: Sequence[str] | None = None) -> int:
         here = machine.detect()
         text = f"{table(rows)}\n\nWeights: `{_weights()}`. On {here.cpu}, {here.cores} cores."
         print(f"\n{text}")
-        if options.report:
-            update(options.report, "sensors", text)
+        if part:
+            part.write(text)
     except (NodeError, SourceError, OSError, ValueError) as error:
         return fail("sensors", error)
     return 0

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.demo.document import update
+from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.sources import FolderSource
 from mono_depth_ros.estimator import DepthEstimator
 from test.conftest import REPOSITORY
@@ -53,5 +53,5 @@ def test_a_document_without_its_marks_is_named_and_left_alone(text, tmp_path):
     path = tmp_path / "page.md"
     path.write_text(text)
     with pytest.raises(ValueError, match=re.escape(f"{path}: expected <!-- x --> and <!-- /x --> once each")):
-        update(path, "x", "new")
+        Part(path, "x")
     assert path.read_text() == text

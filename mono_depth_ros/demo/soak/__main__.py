@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mono_depth_ros.backends import machine
 from mono_depth_ros.benchmark.tables import markdown
-from mono_depth_ros.demo.document import update
+from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.ros_process import StopRequest, fail
 from mono_depth_ros.demo.soak import picture
 from mono_depth_ros.demo.soak.events import CAMERA_LOG, CONSUMER_LOG, FRAMES, LENS, SENT
@@ -29,13 +29,14 @@ def main(args: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(args)
     stop, folder = StopRequest(), options.output
     try:
+        part = Part(options.report, "soak") if options.report else None
         folder.mkdir(parents=True, exist_ok=True)
         for name in _OURS:
             (folder / name).unlink(missing_ok=True)
         (folder / SENT).touch()
         with open(folder / RECORD, "w", encoding="utf-8") as file:
             run(folder, 60 * options.minutes, options.seed, Record(file), stop)
-    except (SoakError, OSError) as error:
+    except (SoakError, OSError, ValueError) as error:
         return fail("soak", error)
     for name in (FRAMES, LENS):
         (folder / name).unlink()
@@ -48,8 +49,11 @@ def main(args: Sequence[str] | None = None) -> int:
     print(
         f"{described(lines)}\n\n{table(verdicts)}\n\nLook at {folder / PICTURE}, {folder / RECORD}, {folder / NODE_LOG}"
     )
-    if options.report:
-        _publish(options.report, lines, verdicts, folder / PICTURE)
+    if part:
+        images = options.report.parent / "images"
+        images.mkdir(exist_ok=True)
+        shutil.copyfile(folder / PICTURE, images / PICTURE)
+        part.write(f"{described(lines)}\n\n{table(verdicts)}\n\n![The soak over time](images/{PICTURE})")
     return int(any(verdict.kept is False for verdict in verdicts))
 
 
@@ -70,14 +74,6 @@ def table(verdicts: Sequence[Verdict]) -> str:
     """The verdicts in Markdown."""
     rows = [(verdict.promise, verdict.found, _SAID[verdict.kept]) for verdict in verdicts]
     return markdown(("promise", "found", ""), rows, words=3)
-
-
-def _publish(report: Path, lines: list[Line], verdicts: Sequence[Verdict], drawn: Path) -> None:
-    """Write the verdicts and the picture into a document."""
-    images = report.parent / "images"
-    images.mkdir(exist_ok=True)
-    shutil.copyfile(drawn, images / PICTURE)
-    update(report, "soak", f"{described(lines)}\n\n{table(verdicts)}\n\n![The soak over time](images/{PICTURE})")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -69,10 +69,11 @@ class Events:
             "consumer": self._consumer_comes_or_is_killed,
         }
 
-    def reset(self) -> str:
+    def reset(self, cleaned_up: Callable[[], None]) -> str:
         """The reference state: no other consumer, every output subscribed, default parameters, the first lens.
 
-        And configured anew, since engine and middleware keep arrays of every size that they have needed so far.
+        And configured anew, since engine and middleware keep arrays of every size that they have needed so far;
+        `cleaned_up` is called while the node has nothing configured.
         """
         if self._consumer:
             self._consumer_comes_or_is_killed()
@@ -80,7 +81,9 @@ class Events:
             self._driver.subscribe(topic)
         self._set(_DEFAULTS)
         self._use_lens(0)
-        self._reload()
+        self._transitions("deactivate", "cleanup")
+        cleaned_up()
+        self._transitions("configure", "activate")
         self._expect_more(PUBLISHED)
         return "to the reference state"
 

@@ -19,7 +19,7 @@ from mono_depth_ros.demo.soak import process
 from mono_depth_ros.demo.soak.camera import render_frames
 from mono_depth_ros.demo.soak.driver import Driver
 from mono_depth_ros.demo.soak.events import FRAMES, Events, UnexpectedAnswer
-from mono_depth_ros.demo.soak.record import CALM, END, EVENT, SAMPLE, START, STEADY, Record
+from mono_depth_ros.demo.soak.record import BARE, CALM, END, EVENT, SAMPLE, START, STEADY, Record
 
 NODE_LOG = "depth_node.log"
 
@@ -32,6 +32,8 @@ _PAUSES = 24  # of the longest, a round
 # How often each kind comes before all begin anew.
 _DECK = {"subscriber": 4, "legal value": 2, "illegal value": 2, "lens": 2, "impossible": 1, "pause": 1, "reload": 1}
 _DECK |= {"consumer": 1, "camera killed": 1}
+# glibc keeps what is freed for later, more or less by chance. Told to give it back, it lets us measure what is held.
+_MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 _LONGEST_START, _LONGEST_END = 60.0, 10.0  # seconds
 
 
@@ -47,7 +49,7 @@ def run(folder: Path, seconds: float, seed: int, record: Record, stop: StopReque
     os.environ.update(environ)  # for the driver, which lives in this process
     choose = random.Random(seed)
     with ExitStack() as children:
-        node = start(children, environ, "mono_depth_ros.ros", ["--ros-args"], folder / NODE_LOG)
+        node = start(children, environ | _MALLOC, "mono_depth_ros.ros", ["--ros-args"], folder / NODE_LOG)
         _wait_until_active(node, folder / NODE_LOG, stop)
         made = process.shared_memory_of(node.pid)
         with spinning_node("soak", []) as ros:
@@ -119,12 +121,15 @@ class _Rounds:
         """The reference state, undisturbed; a stretch that a signal cuts short is not counted."""
         if not self._goes_on():
             return
-        self._attempt("reset", self._events.reset)
+        self._attempt("reset", lambda: self._events.reset(self._record_bare))
         since = self._record.seconds()
         self._stop.wait(seconds)
         self._driver.record_depths()
         if self._goes_on():
             self._record.write(kind, since=round(since, 3))
+
+    def _record_bare(self) -> None:
+        self._record.write(BARE, **process.held(self._node.pid))
 
     def _rest(self) -> str:
         self._driver.change_state("deactivate")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from statistics import median
 
-from mono_depth_ros.demo.soak.record import CALM, DEPTHS, END, EVENT, REPORT, SAMPLE, STEADY, Line, of_kind
+from mono_depth_ros.demo.soak.record import BARE, CALM, DEPTHS, END, EVENT, REPORT, SAMPLE, STEADY, Line, of_kind
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
 
 GROWTH = 0.01  # of memory after the warm-up
@@ -35,9 +35,10 @@ def judge(lines: list[Line], sent: Sequence[int]) -> list[Verdict]:
         _depths_are_of_frames(of_kind(lines, DEPTHS), sent),
         _frames_flow(lines),
         _answers(of_kind(lines, EVENT)),
-        _memory("its own memory is flat from round to round", reference(lines, "private")),
-        _memory("resident memory is flat from round to round", reference(lines, "rss")),
+        _memory("its own memory is flat, cleaned up", [bare["private"] for bare in of_kind(lines, BARE)]),
+        _memory("its own memory is flat, at work", reference(lines, "private")),
         _memory("its own memory is flat while frames flow", steady(lines, "private")),
+        _memory("resident memory is flat, at work", reference(lines, "rss")),
         _flat(lines, "threads"),
         _flat(lines, "files"),
         *_end(of_kind(lines, END)),
