@@ -69,6 +69,14 @@ class Events:
             "consumer": self._consumer_comes_or_is_killed,
         }
 
+    def show_largest(self) -> str:
+        """Frames of the largest lens, every output subscribed: the middleware keeps buffers as large as any so far."""
+        for topic in TYPES.keys() - self._driver.subscribed():
+            self._driver.subscribe(topic)
+        done = self._use_lens(max(range(len(LENSES)), key=lambda number: LENSES[number].width * LENSES[number].height))
+        self._expect_more(PUBLISHED)
+        return done
+
     def reset(self, cleaned_up: Callable[[], None]) -> str:
         """The reference state: no other consumer, every output subscribed, default parameters, the first lens.
 

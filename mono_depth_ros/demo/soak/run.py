@@ -93,6 +93,7 @@ class _Rounds:
             watcher.start()
         began = self._record.seconds()
         try:
+            self._attempt("lens", self._events.show_largest)
             while self._goes_on() and (now := self._record.seconds()) < began + (1 - _STEADY) * seconds:
                 self._disturb(now + _DISTURBED * length, length / _PAUSES)
                 self._calm(CALM, (1 - _DISTURBED) * length)
