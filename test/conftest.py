@@ -29,7 +29,7 @@ settings.register_profile("thousands", max_examples=1000, deadline=None)
 
 
 def fuzz(cases: int):
-    """Mark a property of whatever comes from outside: so many cases, ten times as many under the profile `thousands`."""
+    """Mark a property of what comes from outside: so many cases, ten times as many under the profile `thousands`."""
     scaled = settings(max_examples=cases * settings().max_examples // 100, deadline=None)
     return lambda test: pytest.mark.fuzz(scaled(test))
 
