@@ -1,6 +1,5 @@
 """DepthNetwork: encoder, decoder and head, from a normalised image to depth and its expected error."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -14,21 +13,28 @@ def two_convs(inputs: int, hidden: int) -> nn.Sequential:
 
 
 class ErrorHead(nn.Module):
-    """Predicts the logarithm of the error's scale from what the decoder knew: the scene (stride 16), edges (stride 4).
+    """Predicts the logarithm of the error's scale from the decoder's coarsest map, place by place and over the image.
 
-    It takes copies of the maps without their gradient, so that training it can't cost the depth any accuracy.
+    Most of an image's error is its scale, which all its pixels share: the mean over the image is what tells it. Few
+    training images have errors like those of new rooms, so most of the map's channels are dropped in training.
+
+    It takes a copy of the map without its gradient, so that training it can't cost the depth any accuracy.
     """
 
-    def __init__(self, channels: list[int]) -> None:
-        super().__init__()
-        scene, _, edges, _ = channels
-        self.scene = nn.Sequential(nn.Conv2d(scene, edges, 1), nn.ReLU(True))
-        self.convs = two_convs(2 * edges, edges)
+    HIDDEN = 24
+    DROPPED = 0.7
 
-    def forward(self, rungs: list[Tensor]) -> Tensor:
-        """Map (N, 1, H, W) from the decoder's maps at strides 16, 8, 4 and 2."""
-        scene, _, edges, _ = (rung.detach() for rung in rungs)
-        return upsample(self.convs(torch.cat((upsample(self.scene(scene), 4), edges), dim=1)), 4)
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.drop = nn.Dropout2d(self.DROPPED)
+        self.here, self.everywhere = nn.Conv2d(channels, self.HIDDEN, 1), nn.Conv2d(channels, self.HIDDEN, 1, bias=False)
+        self.convs = two_convs(self.HIDDEN, self.HIDDEN)
+
+    def forward(self, coarsest: Tensor) -> Tensor:
+        """Map (N, 1, 16 h, 16 w) from the decoder's map (N, C, h, w) at stride 16."""
+        scene = self.drop(coarsest.detach())
+        known = self.here(scene) + self.everywhere(scene.mean((2, 3), keepdim=True))
+        return upsample(self.convs(known.relu()), 16)
 
 
 class DepthNetwork(nn.Module):
@@ -59,7 +65,7 @@ class DepthNetwork(nn.Module):
         self.decoder = DECODERS[decoder](self.encoder.channels, width)
         finest = self.decoder.channels[-1]
         self.depth_head = two_convs(finest, finest)
-        self.error_head = ErrorHead(self.decoder.channels) if error else None
+        self.error_head = ErrorHead(self.decoder.channels[0]) if error else None
         self.max_depth = max_depth
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -80,5 +86,5 @@ class DepthNetwork(nn.Module):
             image = pad(image, (0, right, 0, bottom), mode="replicate")
         rungs = self.decoder(self.encoder(image))
         depth = self.max_depth * self.depth_head(upsample(rungs[-1])).sigmoid()
-        log_error = self.error_head(rungs)[..., :height, :width] if self.error_head else None
+        log_error = self.error_head(rungs[0])[..., :height, :width] if self.error_head else None
         return depth[..., :height, :width], log_error
