@@ -234,9 +234,7 @@ class Rectifier:
                 for source, last in ((x, right), (y, bottom))
             )
 
-    def rectify(
-        self, image: NDArray, interpolation: int = cv2.INTER_LINEAR, out: NDArray | None = None
-    ) -> NDArray:
+    def rectify(self, image: NDArray, interpolation: int = cv2.INTER_LINEAR, out: NDArray | None = None) -> NDArray:
         """Rectify (height, width) or (height, width, channels), 0 where there is no source.
 
         Use cv2.INTER_NEAREST for depth and labels. The result is written into `out` where that is of the same shape and

@@ -67,8 +67,10 @@ def free_pose(rng: Generator, room: Room) -> Pose:
 
 def write_image(path: Path, image: np.ndarray) -> None:
     """Write an image; raises OSError where the disk takes it not."""
-    if not cv2.imwrite(str(path), image):
+    part = path.with_name(f"part_{path.name}")  # an interrupted run leaves no half image that looks whole
+    if not cv2.imwrite(str(part), image):
         raise OSError(f"{path}: could not be written; is the disk full?")
+    part.replace(path)
 
 
 def write_camera(path: Path, camera: CameraModel) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 MODULE = "mono_depth_ros.demo.node_benchmark"
 # On top of the seconds it measures: starting the processes, writing the picture, ending.
-MARGIN = 120.0
+MARGIN = 240.0
 
 
 def measure(checkpoint: Path, seconds: float, picture: Path | None) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def work(connection: Connection, contender: Contender) -> None:
         connection.send(True)
         while connection.recv():
             connection.send((turn(runner, rgb), peak_memory()))
-    except RuntimeError as error:
+    except (RuntimeError, ImportError) as error:
         connection.send(str(error))
 
 

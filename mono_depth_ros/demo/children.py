@@ -14,6 +14,9 @@ from mono_depth_ros.ros.environment import PROFILE_VARIABLES
 
 PROFILE = "fastdds_loopback.xml"
 
+# What a user may have set that brings in other machines, or a transport beside the profile's.
+_REACH_OUT = ("ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER", "ROS_LOCALHOST_ONLY")
+
 _TAIL = 15  # lines of a log that explain a failure
 
 
@@ -23,8 +26,9 @@ def loopback_environment(folder: Path) -> dict[str, str]:
     Fast DDS opens its sockets on every interface, also where it is told to look for peers on this machine alone; what
     keeps it to one is a list of addresses in its profile. That profile is written into `folder`.
     """
-    environ = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
+    environ = {name: value for name, value in os.environ.items() if name not in (*PROFILE_VARIABLES, *_REACH_OUT)}
     environ["PYTHONUNBUFFERED"] = "1"
+    environ["RMW_IMPLEMENTATION"] = "rmw_fastrtps_cpp"  # whose profile it is
     environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
     environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     if warning := environment.configure(environ):
@@ -58,6 +62,13 @@ def kill(child: subprocess.Popen) -> None:
     if child.poll() is None:
         child.kill()
     child.wait()
+
+
+def interrupt(child: subprocess.Popen, timeout: float) -> int:
+    """End a process as Ctrl-C does, so that it can clear up after itself; its exit code, see `exit_code`."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGINT)
+    return exit_code(child, timeout)
 
 
 def exit_code(child: subprocess.Popen, timeout: float) -> int:

@@ -6,7 +6,6 @@ A frame is sent until its depth has come, then the next one: unlike the demo, no
 import argparse
 import itertools
 import os
-import signal
 import sys
 import tempfile
 import threading
@@ -29,7 +28,7 @@ from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import machine
 from mono_depth_ros.benchmark.tables import markdown
 from mono_depth_ros.demo.camera_process import raw_camera_info
-from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
+from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
 from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.measures import Errors, Sent, Truth
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
@@ -124,6 +123,7 @@ def measure(
     with ExitStack() as children:
         ros_args = ["--ros-args", *([] if with_lens else ["-p", "camera_info_timeout:=0.0"])]
         process = start(children, environ, "mono_depth_ros.ros", ros_args, log)
+        children.callback(interrupt, process, _END)
         try:
             with spinning_node("sensors", []) as node:
                 eye = Eye(node, stop)
@@ -142,8 +142,6 @@ def measure(
                     errors += [error] if (error := Errors.between(depth, truth)) else []
         except NodeError as error:
             raise NodeError(f"{what}: {error}; {tail(log)}") from error
-        process.send_signal(signal.SIGINT)
-        exit_code(process, _END)
     mean, camera = Errors.mean(errors), source.camera
     if mean is None:
         raise NodeError(f"{what}: no pixel has both a depth and a truth")

@@ -27,7 +27,8 @@ class ErrorHead(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.drop = nn.Dropout2d(self.DROPPED)
-        self.here, self.everywhere = nn.Conv2d(channels, self.HIDDEN, 1), nn.Conv2d(channels, self.HIDDEN, 1, bias=False)
+        self.here = nn.Conv2d(channels, self.HIDDEN, 1)
+        self.everywhere = nn.Conv2d(channels, self.HIDDEN, 1, bias=False)
         self.convs = two_convs(self.HIDDEN, self.HIDDEN)
 
     def forward(self, coarsest: Tensor) -> Tensor:

@@ -19,9 +19,7 @@ class Gates:
         self._mask = np.empty((0, 0), np.bool_)
         self._plane = np.empty((0, 0), np.float32)
 
-    def apply(
-        self, depth: NDArray[np.float32], confidence: NDArray[np.float32] | None, options: FrameOptions
-    ) -> None:
+    def apply(self, depth: NDArray[np.float32], confidence: NDArray[np.float32] | None, options: FrameOptions) -> None:
         """Gate depth (H, W) in metres, C-contiguous, and set confidence (H, W) to 0 where the lens is blind.
 
         Depth below `options.nearest` becomes -Inf, as does 0, which is no depth; beyond `options.farthest` it becomes

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.backends.machine import Machine
@@ -55,6 +56,7 @@ def test_a_contender_that_fails_in_its_turn_is_named(fault, message, tmp_path):
         race([Diary(fault, "torch", "cpu", "fp32", 32, 32, tmp_path / "diary")], 1, "a race")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, on which it can start")
 def test_a_contender_that_cannot_start_is_named(sealed_checkpoint):
     broken = contenders.Own("mono_depth_ros", "torch", "cuda", "fp16", 32, 32, sealed_checkpoint.path)
     with pytest.raises(BackendError, match="torch cuda fp16: torch on cuda in fp16 failed"):

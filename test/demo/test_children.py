@@ -44,8 +44,11 @@ def settled_sockets(child, log: Path) -> list:
 def test_a_profile_of_the_users_does_not_open_it_to_others(monkeypatch, tmp_path: Path):
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/home/robot/everywhere.xml")
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    monkeypatch.setenv("ROS_STATIC_PEERS", "192.168.0.7")
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     environ = loopback_environment(tmp_path)
     assert "<address>127.0.0.1</address>" in Path(environ["FASTRTPS_DEFAULT_PROFILES_FILE"]).read_text()
+    assert "ROS_STATIC_PEERS" not in environ and environ["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
     assert environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SYSTEM_DEFAULT"  # which adds no transport to the profile's
 
 

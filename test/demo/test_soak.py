@@ -26,7 +26,7 @@ def test_a_short_soak_keeps_every_promise_and_leaves_its_record(tmp_path):
         "-m",
         "mono_depth_ros.demo.soak",
         "--minutes",
-        "0.2",
+        "0.4",
         "--output",
         folder,
         "--report",

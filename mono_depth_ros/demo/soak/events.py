@@ -1,12 +1,12 @@
 """What the soak does to depth_node: one method for each kind of event; each says what it did, and checks the answer."""
 
 import random
-import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from mono_depth_ros.demo.children import interrupt
 from mono_depth_ros.demo.soak.camera import LENSES
 from mono_depth_ros.demo.soak.driver import Driver
 from mono_depth_ros.demo.soak.process import Mortal
@@ -97,8 +97,7 @@ class Events:
 
     def close(self) -> None:
         """End the camera in good order."""
-        self._camera.child.send_signal(signal.SIGINT)
-        self._camera.child.wait(10)
+        interrupt(self._camera.child, 10)
 
     def _subscriber(self) -> str:
         topic = self._choose.choice(sorted(TYPES))
@@ -135,8 +134,10 @@ class Events:
     def _camera_killed(self) -> str:
         self._driver.session += 1
         self.held_by_killed |= self._camera.kill()
-        self._driver.expect_report(lambda report: True, "a report")
-        self._camera = self._started_camera()
+        try:
+            self._driver.expect_report(lambda report: True, "a report")
+        finally:
+            self._camera = self._started_camera()
         self._expect_more(RECEIVED)
         self._driver.session += 1
         return "and started again"

@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -13,7 +12,7 @@ from subprocess import Popen
 
 from tqdm import tqdm
 
-from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
+from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
 from mono_depth_ros.demo.ros_process import StopRequest, spinning_node
 from mono_depth_ros.demo.soak import process
 from mono_depth_ros.demo.soak.camera import render_frames
@@ -50,14 +49,14 @@ def run(folder: Path, seconds: float, seed: int, record: Record, stop: StopReque
     choose = random.Random(seed)
     with ExitStack() as children:
         node = start(children, environ | _MALLOC, "mono_depth_ros.ros", ["--ros-args"], folder / NODE_LOG)
+        children.callback(interrupt, node, _LONGEST_END)
         _wait_until_active(node, folder / NODE_LOG, stop)
         made = process.shared_memory_of(node.pid)
         with spinning_node("soak", []) as ros:
             driver = Driver(ros, record)
             events = Events(driver, choose, children, environ, folder)
             _Rounds(node, driver, events, record, stop, choose).last(seconds)
-            node.send_signal(signal.SIGINT)
-            code = exit_code(node, _LONGEST_END)
+            code = interrupt(node, _LONGEST_END)
             events.close()
     left = process.left_in_shared_memory(made)  # now that all who had it mapped are gone
     log = (folder / NODE_LOG).read_text(encoding="utf-8", errors="replace")
@@ -142,7 +141,7 @@ class _Rounds:
         """Let an event happen, and write down what was done, or what went wrong."""
         try:
             what, is_right = event(), True
-        except (UnexpectedAnswer, TimeoutError) as error:
+        except (UnexpectedAnswer, OSError) as error:  # a process that is gone, and TimeoutError
             what, is_right = str(error), False
         self._record.write(EVENT, event=kind, what=what, ok=is_right)
 
