@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
@@ -102,6 +103,15 @@ class DepthModule(pl.LightningModule):
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make what dropout draws a function of the epoch and of the batch's number over all processes.
+
+        So a resumed run drops what an unbroken one does, and two processes what one does in two batches.
+        """
+        number = batch_idx * self.trainer.world_size + self.global_rank
+        (seed,) = np.random.SeedSequence((self.current_epoch, number)).generate_state(1).tolist()
+        torch.manual_seed(seed)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
         """See `DepthNetwork.forward`."""
