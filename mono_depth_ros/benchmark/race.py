@@ -32,8 +32,8 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True)
-class Contender(ABC):
-    """One network on one engine at one size; frozen and small, since it travels to its process.
+class Entry:
+    """One network on one engine at one size.
 
     Attributes:
         network: its name.
@@ -48,21 +48,19 @@ class Contender(ABC):
     height: int
     width: int
 
+
+class Contender(Entry, ABC):
+    """What makes an entry run; frozen and small, since it travels to its process."""
+
     @abstractmethod
     def start(self) -> Runner:
         """Make what is timed, in the contender's own process. Raises RuntimeError."""
 
 
 @dataclass(frozen=True)
-class Timing:
-    """What was measured of one contender: milliseconds a frame, and its process's peak memory in MiB."""
+class Timing(Entry):
+    """What was measured of an entry: milliseconds a frame, and its process's peak memory in MiB."""
 
-    network: str
-    backend: str
-    device: str
-    precision: str
-    height: int
-    width: int
     median: float
     p95: float
     memory: float

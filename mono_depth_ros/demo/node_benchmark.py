@@ -10,7 +10,6 @@ import json
 import os
 import re
 import resource
-import signal
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
+from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
 from mono_depth_ros.demo.measures import read_sent
 from mono_depth_ros.demo.node_figures import Figures, Spread, plot
 from mono_depth_ros.demo.node_watcher import Watcher
@@ -148,10 +147,7 @@ class Run:
     def end(self) -> None:
         """Interrupt what still runs, and give it time to take its shared memory back."""
         for child in (self._camera, self._node):
-            if child.poll() is None:
-                child.send_signal(signal.SIGINT)
-        for child in (self._camera, self._node):
-            exit_code(child, _FAREWELL)
+            interrupt(child, _FAREWELL)
 
     def _wait(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds

@@ -4,12 +4,11 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from itertools import count, islice
 from pathlib import Path
+from subprocess import Popen
 
 import cv2
 import numpy as np
@@ -30,28 +29,14 @@ from mono_depth_ros.demo.ros_process import StopRequest
 from mono_depth_ros.demo.run import described
 from mono_depth_ros.demo.sources import Frame, SourceError
 from mono_depth_ros.ros.images import camera_from_info
-from test.conftest import REPOSITORY
-
-TIMEOUT = 240  # seconds, for a machine that has other work
+from test.demo.runs import TIMEOUT, finish, start
 
 
-def start(*arguments: str | Path) -> subprocess.Popen:
-    command = [sys.executable, "-u", "-m", "mono_depth_ros.demo", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def demo_of(*arguments: object) -> Popen:
+    return start("demo", *arguments)
 
 
-def finish(demo: subprocess.Popen) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr; what hangs is killed together with its children."""
-    try:
-        out, err = demo.communicate(timeout=TIMEOUT)
-        return demo.returncode, out, err
-    finally:
-        if demo.poll() is None:
-            for child in [*psutil.Process(demo.pid).children(recursive=True), demo]:
-                child.kill()
-
-
-def children_of(demo: subprocess.Popen, number: int) -> list:
+def children_of(demo: Popen, number: int) -> list:
     """The processes that the demo has started, once there are so many."""
     deadline = time.monotonic() + TIMEOUT
     while len(found := psutil.Process(demo.pid).children()) < number:
@@ -60,7 +45,7 @@ def children_of(demo: subprocess.Popen, number: int) -> list:
     return found
 
 
-def wait_for_frames(output: Path, number: int, demo: subprocess.Popen) -> None:
+def wait_for_frames(output: Path, number: int, demo: Popen) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not (output / "sent.csv").is_file() or len((output / "sent.csv").read_text().splitlines()) <= number:
         assert demo.poll() is None and time.monotonic() < deadline
@@ -71,7 +56,7 @@ def wait_for_frames(output: Path, number: int, demo: subprocess.Popen) -> None:
 def office(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The demo on the first 25 frames of a hand-held Kinect: its folder and what it said."""
     output = tmp_path_factory.mktemp("office")
-    code, out, err = finish(start("--source", shared_data / "tum_fr1_rpy", "--frames", "25", "--output", output))
+    code, out, err = finish(demo_of("--source", shared_data / "tum_fr1_rpy", "--frames", "25", "--output", output))
     assert code == 0, out + err
     return output, out
 
@@ -129,7 +114,7 @@ def test_what_is_left_to_look_at_opens(office):
 def test_a_second_demo_takes_the_place_of_the_first_and_of_nothing_else(office, shared_data: Path):
     output = office[0]
     (output / "mine.txt").write_text("keep")
-    code, out, err = finish(start("--source", shared_data / "realsense_home", "--frames", "3", "--output", output))
+    code, out, err = finish(demo_of("--source", shared_data / "realsense_home", "--frames", "3", "--output", output))
     assert code == 0, out + err
     assert json.loads((output / "measurements.json").read_text())["frames_in"] == 3
     assert (output / "mine.txt").read_text() == "keep"
@@ -138,26 +123,26 @@ def test_a_second_demo_takes_the_place_of_the_first_and_of_nothing_else(office, 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path):
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "thesis.txt").write_text("years of work")
-    code, _, err = finish(start("--source", "virtual", "--output", tmp_path))
+    code, _, err = finish(demo_of("--source", "virtual", "--output", tmp_path))
     assert code == 1 and "holds files that are not of a demo" in err
     assert (tmp_path / "bag" / "thesis.txt").read_text() == "years of work"
 
 
 def test_a_source_that_is_none_is_said_before_anything_starts(tmp_path: Path):
-    code, out, err = finish(start("--source", "no/such/thing", "--output", tmp_path))
+    code, out, err = finish(demo_of("--source", "no/such/thing", "--output", tmp_path))
     assert code == 1 and "The demo failed: source 'no/such/thing': found no such file or folder" in err
     assert "Starting" not in out
 
 
 def test_a_checkpoint_that_is_missing_ends_the_demo_with_the_nodes_own_words(tmp_path: Path, shared_data: Path):
     source = shared_data / "realsense_home"
-    demo = start("--source", source, "--checkpoint", tmp_path / "none.safetensors", "--output", tmp_path / "out")
+    demo = demo_of("--source", source, "--checkpoint", tmp_path / "none.safetensors", "--output", tmp_path / "out")
     code, _, err = finish(demo)
     assert code == 1 and "cannot configure" in err and "none.safetensors" in err
 
 
 def test_ctrl_c_ends_the_stream_early_and_still_reports(tmp_path: Path):
-    demo = start("--source", "virtual", "--frames", "9000", "--output", tmp_path)
+    demo = demo_of("--source", "virtual", "--frames", "9000", "--output", tmp_path)
     children = children_of(demo, 3)
     wait_for_frames(tmp_path, 10, demo)
     demo.send_signal(signal.SIGINT)
@@ -170,7 +155,7 @@ def test_ctrl_c_ends_the_stream_early_and_still_reports(tmp_path: Path):
 
 @pytest.mark.parametrize("module", ["mono_depth_ros.ros", "mono_depth_ros.demo.camera_process"])
 def test_a_process_that_dies_ends_the_demo_and_leaves_none_behind(tmp_path: Path, module: str):
-    demo = start("--source", "virtual", "--frames", "9000", "--output", tmp_path)
+    demo = demo_of("--source", "virtual", "--frames", "9000", "--output", tmp_path)
     children = children_of(demo, 3)
     wait_for_frames(tmp_path, 5, demo)
     (victim,) = (child for child in children if module in child.cmdline())

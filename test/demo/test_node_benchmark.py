@@ -5,10 +5,9 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from subprocess import Popen
 
 import pytest
 
@@ -20,9 +19,8 @@ import psutil
 
 from mono_depth_ros.demo.node_benchmark import spreads
 from mono_depth_ros.demo.node_figures import Figures, Spread, plot
-from test.conftest import REPOSITORY
+from test.demo.runs import finish, start
 
-TIMEOUT = 180  # seconds
 STAGES = ["receive", "wait", "decode", "camera_info", "resize", "network", "scale", "pack", "publish"]
 FIGURES = Figures(
     seconds=10.0, rate=30.0, image="640x480", engine={"backend": "openvino", "device": "cpu"},
@@ -78,25 +76,13 @@ def test_the_bar_has_a_colour_for_each_stage(tmp_path: Path):
     assert len({tuple(colour) for colour in colours}) == 3
 
 
-def start(*arguments: str | Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "mono_depth_ros.demo.node_benchmark", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(run: subprocess.Popen) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr; what hangs is killed together with its children."""
-    try:
-        out, err = run.communicate(timeout=TIMEOUT)
-        return run.returncode, out, err
-    finally:
-        if run.poll() is None:
-            for child in [*psutil.Process(run.pid).children(recursive=True), run]:
-                child.kill()
+def measured(*arguments: object) -> Popen:
+    return start("demo.node_benchmark", *arguments)
 
 
 def test_every_frame_of_a_run_is_accounted_for_and_every_stage_is_timed(tmp_path: Path):
     numbers, picture = tmp_path / "node.json", tmp_path / "node.png"
-    code, out, err = finish(start("--seconds", 2, "--rate", 10, "--output", numbers, "--plot", picture))
+    code, out, err = finish(measured("--seconds", 2, "--rate", 10, "--output", numbers, "--plot", picture))
     assert code == 0, out + err
     found = json.loads(numbers.read_text())
     assert found["sent"] == (10 + 2) * 10
@@ -115,7 +101,7 @@ def test_every_frame_of_a_run_is_accounted_for_and_every_stage_is_timed(tmp_path
 
 
 def test_ctrl_c_while_it_measures_leaves_no_process_and_no_shared_memory(tmp_path: Path):
-    run = start("--seconds", 60, "--output", tmp_path / "n.json")
+    run = measured("--seconds", 60, "--output", tmp_path / "n.json")
     try:
         said = iter(lambda: run.stderr.read(10), "")
         assert any("Measuring" in text for text in itertools.accumulate(said))
@@ -140,10 +126,10 @@ def test_ctrl_c_while_it_measures_leaves_no_process_and_no_shared_memory(tmp_pat
     ],
 )
 def test_what_could_only_fail_in_the_end_is_said_before_anything_starts(arguments, code, said):
-    found, out, err = finish(start(*arguments))
+    found, out, err = finish(measured(*arguments))
     assert found == code and said in err and "Measuring" not in err
 
 
 def test_a_checkpoint_that_is_missing_ends_it_with_the_nodes_own_words(tmp_path: Path):
-    code, _, err = finish(start("--seconds", 1, "--checkpoint", tmp_path / "none.safetensors"))
+    code, _, err = finish(measured("--seconds", 1, "--checkpoint", tmp_path / "none.safetensors"))
     assert code == 1 and "cannot configure" in err and "none.safetensors" in err
