@@ -6,6 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from rclpy.qos import qos_profile_parameters
+
 from mono_depth_ros.demo.children import interrupt
 from mono_depth_ros.demo.soak.camera import LENSES
 from mono_depth_ros.demo.soak.driver import Driver
@@ -69,13 +71,19 @@ class Events:
             "consumer": self._consumer_comes_or_is_killed,
         }
 
-    def show_largest(self) -> str:
-        """Frames of the largest lens, every output subscribed: the middleware keeps buffers as large as any so far."""
+    def warm_up(self) -> str:
+        """Fill what the middleware keeps, which has its bounds but takes longer than a soak to reach them.
+
+        Its buffers are as large as the largest image so far: frames of the largest lens, every output subscribed. And
+        a parameter service keeps its last 1000 requests: so many are made.
+        """
+        for _ in range(qos_profile_parameters.depth):
+            self._set(_DEFAULTS)
         for topic in TYPES.keys() - self._driver.subscribed():
             self._driver.subscribe(topic)
         done = self._use_lens(max(range(len(LENSES)), key=lambda number: LENSES[number].width * LENSES[number].height))
         self._expect_more(PUBLISHED)
-        return done
+        return f"{done}; {qos_profile_parameters.depth} requests to set parameters"
 
     def reset(self, cleaned_up: Callable[[], None]) -> str:
         """The reference state: no other consumer, every output subscribed, default parameters, the first lens.

@@ -92,7 +92,7 @@ class _Rounds:
             watcher.start()
         began = self._record.seconds()
         try:
-            self._attempt("lens", self._events.show_largest)
+            self._attempt("warm-up", self._events.warm_up)
             while self._goes_on() and (now := self._record.seconds()) < began + (1 - _STEADY) * seconds:
                 self._disturb(now + _DISTURBED * length, length / _PAUSES)
                 self._calm(CALM, (1 - _DISTURBED) * length)
