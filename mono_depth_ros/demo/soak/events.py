@@ -75,15 +75,16 @@ class Events:
         """Fill what the middleware keeps, which has its bounds but takes longer than a soak to reach them.
 
         Its buffers are as large as the largest image so far: frames of the largest lens, every output subscribed. And
-        a parameter service keeps its last 1000 requests: so many are made.
+        a parameter service keeps its last 1000 requests, /rosout as many lines: so many are made.
         """
         for _ in range(qos_profile_parameters.depth):
             self._set(_DEFAULTS)
+            self._impossible()
         for topic in TYPES.keys() - self._driver.subscribed():
             self._driver.subscribe(topic)
         done = self._use_lens(max(range(len(LENSES)), key=lambda number: LENSES[number].width * LENSES[number].height))
         self._expect_more(PUBLISHED)
-        return f"{done}; {qos_profile_parameters.depth} requests to set parameters"
+        return f"{done}; {qos_profile_parameters.depth} requests each to set parameters and to change state"
 
     def reset(self, cleaned_up: Callable[[], None]) -> str:
         """The reference state: no other consumer, every output subscribed, default parameters, the first lens.

@@ -19,6 +19,7 @@ from mono_depth_ros.demo.soak.camera import render_frames
 from mono_depth_ros.demo.soak.driver import Driver
 from mono_depth_ros.demo.soak.events import FRAMES, Events, UnexpectedAnswer
 from mono_depth_ros.demo.soak.record import BARE, CALM, END, EVENT, SAMPLE, START, STEADY, Record
+from mono_depth_ros.demo.soak.verdicts import WARM_UP
 
 NODE_LOG = "depth_node.log"
 
@@ -28,11 +29,13 @@ _DISTURBED = 0.75  # share of a round
 _STEADY = 1 / 6  # share of the whole
 _SAMPLES = 30  # a round
 _PAUSES = 24  # of the longest, a round
+_SHORTEST_PAUSE = 0.1  # seconds; between any two events of the warm-up, so that it meets what is to come
 # How often each kind comes before all begin anew.
 _DECK = {"subscriber": 4, "legal value": 2, "illegal value": 2, "lens": 2, "impossible": 1, "pause": 1, "reload": 1}
 _DECK |= {"consumer": 1, "camera killed": 1}
 # glibc keeps what is freed for later, more or less by chance. Told to give it back, it lets us measure what is held.
 _MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+_MALLOC |= {"NUMPY_MADVISE_HUGEPAGE": "0"}  # and whether an array gets pages of 2 MB is chance as well
 _LONGEST_START, _LONGEST_END = 60.0, 10.0  # seconds
 
 
@@ -83,7 +86,8 @@ class _Rounds:
 
     def last(self, seconds: float) -> None:
         """Go on for so long, unless a signal comes or the node dies; in the end the node is at rest."""
-        length, over = min(_ROUND, (1 - _STEADY) * seconds / _FEWEST_ROUNDS), threading.Event()
+        disturbed = (1 - _STEADY) * seconds
+        length, over = min(_ROUND, disturbed / _FEWEST_ROUNDS), threading.Event()
         watchers = [
             threading.Thread(target=self._sample, args=(length / _SAMPLES, over)),
             threading.Thread(target=self._show, args=(seconds, over)),
@@ -93,8 +97,9 @@ class _Rounds:
         began = self._record.seconds()
         try:
             self._attempt("warm-up", self._events.warm_up)
-            while self._goes_on() and (now := self._record.seconds()) < began + (1 - _STEADY) * seconds:
-                self._disturb(now + _DISTURBED * length, length / _PAUSES)
+            while self._goes_on() and (now := self._record.seconds()) < began + disturbed:
+                longest_pause = length / _PAUSES if now > began + WARM_UP * disturbed else _SHORTEST_PAUSE
+                self._disturb(now + _DISTURBED * length, longest_pause)
                 self._calm(CALM, (1 - _DISTURBED) * length)
             self._calm(STEADY, _STEADY * seconds)
             if self._node.poll() is None:
@@ -115,7 +120,7 @@ class _Rounds:
             )
             kind = self._deck.pop()
             self._attempt(kind, self._events.kinds[kind])
-            self._stop.wait(self._choose.uniform(0.1, pause))
+            self._stop.wait(self._choose.uniform(_SHORTEST_PAUSE, pause))
 
     def _calm(self, kind: str, seconds: float) -> None:
         """The reference state, undisturbed; a stretch that a signal cuts short is not counted."""

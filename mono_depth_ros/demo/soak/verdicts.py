@@ -9,7 +9,7 @@ from mono_depth_ros.demo.soak.record import BARE, CALM, DEPTHS, END, EVENT, REPO
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
 
 GROWTH = 0.01  # of memory after the warm-up
-_WARM_UP = 0.25  # share of the values
+WARM_UP = 0.25  # share of the values
 _FEWEST = 9  # values after it, three in each third
 _LONG = 60  # seconds
 _IN_HAND = 2  # frames: one in work, one that waits
@@ -65,7 +65,7 @@ def steady(lines: list[Line], name: str) -> list[float]:
 
 def thirds(values: list[float]) -> Thirds | None:
     """Medians of the first and the last third after the warm-up; None for too few values."""
-    warm = values[round(_WARM_UP * len(values)) :]
+    warm = values[round(WARM_UP * len(values)) :]
     if len(warm) < _FEWEST:
         return None
     third = len(warm) // 3
