@@ -38,16 +38,28 @@ class Real(Bench):
         self.process(make_image(Time(sec=second), **SIZE), make_info(**SIZE, **camera))
 
 
+def gates(distortion):
+    """Limits of depth and confidence that cut through what the weights make of the frame."""
+    bench = Real(False)
+    bench.frame(focal=90.0, d=distortion)
+    depth, confidence = (np.sort(depth_of(bench.last(t)), axis=None) for t in (topics.DEPTH, topics.CONFIDENCE))
+    nearest, farthest = np.nanquantile(depth, (0.1, 0.9)).tolist()
+    middle = confidence[len(confidence) // 4 : 3 * len(confidence) // 4]
+    gap = np.diff(middle).argmax()  # where rounding decides for no pixel
+    return {"min_confidence": float(middle[gap : gap + 2].mean()), "min_depth": nearest, "max_depth": farthest}
+
+
 SETTINGS = [
-    {},
-    {"points_dense": True, "points_stride": 3, "max_slant": 60.0},
-    {"points_confidence": True, "min_confidence": 0.7, "min_depth": 0.3, "max_depth": 0.39},
+    lambda _: {},
+    lambda _: {"points_dense": True, "points_stride": 3, "max_slant": 60.0},
+    lambda distortion: {"points_confidence": True, **gates(distortion)},
 ]
 
 
-@pytest.mark.parametrize("values", SETTINGS)
+@pytest.mark.parametrize("values_for", SETTINGS, ids=["default", "dense", "gates"])
 @pytest.mark.parametrize("distortion", [(), (0.3, 0.0, 0.0, 0.0, 0.0)])
-def test_every_message_is_the_cpus(values, distortion):
+def test_every_message_is_the_cpus(values_for, distortion):
+    values = values_for(distortion)
     cpu, gpu = Real(False, **values), Real(True, **values)
     for bench in (cpu, gpu):
         bench.frame(focal=90.0, d=distortion)
