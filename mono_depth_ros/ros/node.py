@@ -1,6 +1,5 @@
 """The lifecycle node: what each transition opens and closes, and parameters that change."""
 
-import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from mono_depth_ros.ros import bridge, parameters
+from mono_depth_ros.ros import bridge, memory, parameters
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
 from mono_depth_ros.ros.engine import Engine
 from mono_depth_ros.ros.outputs import Outputs
@@ -119,7 +118,7 @@ class DepthNode(LifecycleNode):
         if self._outputs:
             self._outputs.destroy()
         self._outputs = self._engine = None
-        gc.collect()
+        memory.give_back()
 
     def _refuse_misspelt_names(self) -> None:
         """Raise ValueError for a name that is nearly a parameter's; it was meant to change how the robot behaves."""

@@ -24,6 +24,7 @@ COUNTS = (RECEIVED, PUBLISHED, DROPPED, REJECTED, FAILED, LOST)
 NODE = "/depth_node"
 
 _TIMEOUT = 20.0  # seconds
+_POLL = 0.05
 
 
 class Driver:
@@ -54,8 +55,18 @@ class Driver:
         self._subscriptions[topic] = self._node.create_subscription(TYPES[topic], topic, receive, 5, raw=True)
 
     def unsubscribe(self, topic: str) -> None:
-        """Leave an output."""
-        self._node.destroy_subscription(self._subscriptions.pop(topic))
+        """Leave an output; in the executor's thread, which may be about to wait for that very subscription."""
+        assert self._node.executor is not None  # it spins
+        self._node.executor.create_task(self._node.destroy_subscription, self._subscriptions.pop(topic))
+
+    def expect_subscriber(self, come: Callable[[], None]) -> None:
+        """Let another process come that subscribes to the depth, and wait until its subscription is known."""
+        known, deadline = self._depth_subscribers(), time.monotonic() + _TIMEOUT
+        come()
+        while self._depth_subscribers() <= known:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"found no new subscriber of {DEPTH} in {_TIMEOUT:.0f} s")
+            time.sleep(_POLL)
 
     def record_depths(self) -> None:
         """Write down the stamps (ns) of the depth images that have come since the last time."""
@@ -98,6 +109,9 @@ class Driver:
         if not answered.wait(_TIMEOUT):
             raise TimeoutError(f"{name}: found no answer in {_TIMEOUT:.0f} s")
         return future.result()
+
+    def _depth_subscribers(self) -> set[bytes]:
+        return {bytes(found.endpoint_gid) for found in self._node.get_subscriptions_info_by_topic(DEPTH)}
 
     def _take_depth(self, data: bytes) -> None:
         self._depths.append(Message(data, 0).stamp)

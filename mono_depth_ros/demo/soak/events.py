@@ -87,12 +87,14 @@ class Events:
         return f"{done}; {qos_profile_parameters.depth} requests each to set parameters and to change state"
 
     def reset(self, cleaned_up: Callable[[], None]) -> str:
-        """The reference state: no other consumer, every output subscribed, default parameters, the first lens.
+        """The reference state: every output subscribed, default parameters, the first lens.
 
         And configured anew, since engine and middleware keep arrays of every size that they have needed so far;
-        `cleaned_up` is called while the node has nothing configured.
+        `cleaned_up` is called while the node has nothing configured. Then a consumer is killed that subscribes to every
+        output: while one does not answer, each publisher keeps as many messages as its history is deep, and from there
+        on the memory for them. Without it, how many they once had to keep would be chance.
         """
-        if self._consumer:
+        if not self._consumer:
             self._consumer_comes_or_is_killed()
         for topic in TYPES.keys() - self._driver.subscribed():
             self._driver.subscribe(topic)
@@ -101,6 +103,7 @@ class Events:
         self._transitions("deactivate", "cleanup")
         cleaned_up()
         self._transitions("configure", "activate")
+        self._consumer_comes_or_is_killed()
         self._expect_more(PUBLISHED)
         return "to the reference state"
 
@@ -169,9 +172,12 @@ class Events:
             self.held_by_killed |= self._consumer.kill()
             self._consumer = None
             return "killed"
+        self._driver.expect_subscriber(self._start_consumer)
+        return "comes"
+
+    def _start_consumer(self) -> None:
         log = self._folder / CONSUMER_LOG
         self._consumer = Mortal(self._children, self._environ, "mono_depth_ros.demo.soak.consumer", [], log)
-        return "comes"
 
     def _transitions(self, *names: str) -> str:
         self._driver.session += 1
