@@ -8,7 +8,7 @@ from sensor_msgs.msg import Image
 
 from mono_depth_ros.ros.environment import PROFILE_VARIABLES
 from test.conftest import REPOSITORY
-from test.ros.harness import DOMAIN, WARN, DepthNode, accepted, make_image, make_info
+from test.ros.harness import DOMAIN, WARN, DepthNode, accepted, make_image, make_info, wait_until
 
 
 def test_a_camera_without_the_large_message_profile_is_found_out(peer):
@@ -34,6 +34,26 @@ while True:
         finally:
             process.kill()
             process.wait()
+
+
+def test_a_camera_that_was_killed_is_forgotten_within_its_lease(peer):
+    """10 s in the shipped profile; Fast DDS's own are 20, in which a dead subscriber costs time for every message."""
+    camera = f"""
+import os, rclpy, time
+from sensor_msgs.msg import Image
+from mono_depth_ros.ros import environment
+environment.configure(os.environ)
+rclpy.init(domain_id={DOMAIN})
+images = rclpy.create_node("camera").create_publisher(Image, "raw", 1)
+time.sleep(60)
+"""
+    with DepthNode("-r", "image:=raw") as node:
+        node.expect_active()
+        process = subprocess.Popen([sys.executable, "-c", camera], cwd=REPOSITORY)
+        wait_until(lambda: peer.value("image", "publishers") == "1", "the camera to be found")
+        process.kill()
+        process.wait()
+        wait_until(lambda: peer.value("image", "publishers") == "0", "the camera to be forgotten", timeout=14)
 
 
 def test_a_small_dev_shm_is_said_and_images_still_come(peer):
