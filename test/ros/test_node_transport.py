@@ -44,7 +44,8 @@ from sensor_msgs.msg import Image
 from mono_depth_ros.ros import environment
 environment.configure(os.environ)
 rclpy.init(domain_id={DOMAIN})
-images = rclpy.create_node("camera").create_publisher(Image, "raw", 1)
+node = rclpy.create_node("camera")
+images = node.create_publisher(Image, "raw", 1)
 time.sleep(60)
 """
     with DepthNode("-r", "image:=raw") as node:
