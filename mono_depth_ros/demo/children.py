@@ -79,6 +79,11 @@ def exit_code(child: subprocess.Popen, timeout: float) -> int:
         return -int(signal.SIGKILL)
 
 
+def resident(pid: int) -> int:
+    """Bytes of memory that a process occupies, shared segments included."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def tail(log: Path) -> str:
     """The end of a log, under a line that names it."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL:]

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
+from mono_depth_ros.demo.children import interrupt, loopback_environment, resident, start, tail
 from mono_depth_ros.demo.measures import read_sent
 from mono_depth_ros.demo.node_figures import Figures, Spread, plot
 from mono_depth_ros.demo.node_watcher import Watcher
@@ -109,7 +108,7 @@ class Run:
             while self._camera.poll() is None and not self._stop.wait(1.0):
                 self._check()
                 if time.monotonic() > self._warm:
-                    self._memory.append(resident(self._node.pid))
+                    self._memory.append(resident(self._node.pid) / 1e6)
                 latency = watcher.values("latency")
                 bar.set_postfix_str(f"age p50 {latency.get('age at publish p50 (ms)', '?')} ms", refresh=False)
                 bar.update(watcher.counts["image"] - bar.n)
@@ -173,11 +172,6 @@ def spreads(reports: Sequence[Mapping[str, str]]) -> dict[str, Spread]:
             if found := re.fullmatch(r"(.+) p50 \(ms\)", key):
                 values.setdefault(found[1], []).append((float(p50), float(report[f"{found[1]} p95 (ms)"])))
     return {name: Spread(*np.median(pairs, axis=0).tolist()) for name, pairs in values.items()}
-
-
-def resident(pid: int) -> float:
-    """MB of memory that a process occupies, shared segments included."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 def _parameters(values: Mapping[str, Any]) -> list[str]:

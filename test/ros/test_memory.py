@@ -9,11 +9,8 @@ import pytest
 # Blocks too small for pages of their own; the last one stays, and with it the heap up to there.
 FREES_ALL_BUT_THE_LAST = """
 import ctypes, os
-from pathlib import Path
+from mono_depth_ros.demo.children import resident
 from mono_depth_ros.ros import memory
-
-def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
@@ -22,9 +19,9 @@ for block in blocks:
     ctypes.memset(block, 1, 60_000)
 for block in blocks[:-1]:
     libc.free(block)
-held = resident()
+held = resident(os.getpid())
 memory.give_back()
-print(held - resident())
+print(held - resident(os.getpid()))
 """
 
 

@@ -1,14 +1,13 @@
 """Start-up, transitions and parameters of depth_node, as a manager and an operator see them."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from mono_depth_ros import checkpoint
+from mono_depth_ros.demo.children import resident
 from test.ros.harness import ERROR, WARN, DepthNode, accepted, make_image, make_info, parameter_file, wait_until
 
 
@@ -26,18 +25,13 @@ def test_a_manager_takes_it_through_all_states_and_back(peer):
             accepted(peer, make_image(peer.stamp()), make_info())
             assert peer.change_state("deactivate")
             peer.send(make_image(peer.stamp()), make_info())
-            active = memory(node.process.pid)
+            active = resident(node.process.pid)
             assert peer.change_state("cleanup")
-            assert memory(node.process.pid) < active - 10_000_000  # the network's weights are more
+            assert resident(node.process.pid) < active - 10_000_000  # the network's weights are more
             wait_until(lambda: peer.node.count_publishers("depth") == 0, "the publisher of depth to go")
         assert len(peer.depths) == 2
         assert peer.change_state("unconfigured_shutdown")
         assert node.end() == 0
-
-
-def memory(pid: int) -> int:
-    """Bytes resident."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_a_transition_that_the_state_does_not_have_is_refused_and_does_no_harm(peer):

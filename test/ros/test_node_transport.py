@@ -3,12 +3,24 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 from sensor_msgs.msg import Image
 
 from mono_depth_ros.ros.environment import PROFILE_VARIABLES
 from test.conftest import REPOSITORY
 from test.ros.harness import DOMAIN, WARN, DepthNode, accepted, make_image, make_info, wait_until
+
+
+@contextmanager
+def killed_in_the_end(script, environ):
+    """A process that runs a script, until the block is left."""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=REPOSITORY, env=environ)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_camera_without_the_large_message_profile_is_found_out(peer):
@@ -28,21 +40,15 @@ while True:
     environment = {name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES}
     with DepthNode("-r", "image:=raw") as node:
         node.expect_active()
-        process = subprocess.Popen([sys.executable, "-c", camera], cwd=REPOSITORY, env=environment)
-        try:
+        with killed_in_the_end(camera, environment):
             peer.expect_status("image", WARN, "images were lost on the way", "config/fastdds.xml")
-        finally:
-            process.kill()
-            process.wait()
 
 
 def test_a_camera_that_was_killed_is_forgotten_within_its_lease(peer):
     """10 s in the shipped profile; Fast DDS's own are 20, in which a dead subscriber costs time for every message."""
     camera = f"""
-import os, rclpy, time
+import rclpy, time
 from sensor_msgs.msg import Image
-from mono_depth_ros.ros import environment
-environment.configure(os.environ)
 rclpy.init(domain_id={DOMAIN})
 node = rclpy.create_node("camera")
 images = node.create_publisher(Image, "raw", 1)
@@ -50,10 +56,8 @@ time.sleep(60)
 """
     with DepthNode("-r", "image:=raw") as node:
         node.expect_active()
-        process = subprocess.Popen([sys.executable, "-c", camera], cwd=REPOSITORY)
-        wait_until(lambda: peer.value("image", "publishers") == "1", "the camera to be found")
-        process.kill()
-        process.wait()
+        with killed_in_the_end(camera, os.environ):
+            wait_until(lambda: peer.value("image", "publishers") == "1", "the camera to be found")
         wait_until(lambda: peer.value("image", "publishers") == "0", "the camera to be forgotten", timeout=14)
 
 

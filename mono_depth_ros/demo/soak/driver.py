@@ -59,11 +59,14 @@ class Driver:
         assert self._node.executor is not None  # it spins
         self._node.executor.create_task(self._node.destroy_subscription, self._subscriptions.pop(topic))
 
-    def expect_subscriber(self, come: Callable[[], None]) -> None:
-        """Let another process come that subscribes to the depth, and wait until its subscription is known."""
-        known, deadline = self._depth_subscribers(), time.monotonic() + _TIMEOUT
-        come()
-        while self._depth_subscribers() <= known:
+    def depth_subscribers(self) -> frozenset[bytes]:
+        """Identities of all subscriptions to the depth, ours as well."""
+        return frozenset(bytes(found.endpoint_gid) for found in self._node.get_subscriptions_info_by_topic(DEPTH))
+
+    def expect_depth_subscriber(self, known: frozenset[bytes]) -> None:
+        """Wait for one that is not among those known."""
+        deadline = time.monotonic() + _TIMEOUT
+        while self.depth_subscribers() <= known:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"found no new subscriber of {DEPTH} in {_TIMEOUT:.0f} s")
             time.sleep(_POLL)
@@ -109,9 +112,6 @@ class Driver:
         if not answered.wait(_TIMEOUT):
             raise TimeoutError(f"{name}: found no answer in {_TIMEOUT:.0f} s")
         return future.result()
-
-    def _depth_subscribers(self) -> set[bytes]:
-        return {bytes(found.endpoint_gid) for found in self._node.get_subscriptions_info_by_topic(DEPTH)}
 
     def _take_depth(self, data: bytes) -> None:
         self._depths.append(Message(data, 0).stamp)

@@ -95,7 +95,7 @@ class Events:
         on the memory for them. Without it, how many they once had to keep would be chance.
         """
         if not self._consumer:
-            self._consumer_comes_or_is_killed()
+            self._consumer_comes()
         for topic in TYPES.keys() - self._driver.subscribed():
             self._driver.subscribe(topic)
         self._set(_DEFAULTS)
@@ -103,7 +103,7 @@ class Events:
         self._transitions("deactivate", "cleanup")
         cleaned_up()
         self._transitions("configure", "activate")
-        self._consumer_comes_or_is_killed()
+        self._consumer_is_killed()
         self._expect_more(PUBLISHED)
         return "to the reference state"
 
@@ -168,16 +168,19 @@ class Events:
 
     def _consumer_comes_or_is_killed(self) -> str:
         """With subscriptions to every output."""
-        if self._consumer:
-            self.held_by_killed |= self._consumer.kill()
-            self._consumer = None
-            return "killed"
-        self._driver.expect_subscriber(self._start_consumer)
+        return self._consumer_is_killed() if self._consumer else self._consumer_comes()
+
+    def _consumer_comes(self) -> str:
+        known, log = self._driver.depth_subscribers(), self._folder / CONSUMER_LOG
+        self._consumer = Mortal(self._children, self._environ, "mono_depth_ros.demo.soak.consumer", [], log)
+        self._driver.expect_depth_subscriber(known)
         return "comes"
 
-    def _start_consumer(self) -> None:
-        log = self._folder / CONSUMER_LOG
-        self._consumer = Mortal(self._children, self._environ, "mono_depth_ros.demo.soak.consumer", [], log)
+    def _consumer_is_killed(self) -> str:
+        assert self._consumer is not None  # it came
+        self.held_by_killed |= self._consumer.kill()
+        self._consumer = None
+        return "killed"
 
     def _transitions(self, *names: str) -> str:
         self._driver.session += 1
