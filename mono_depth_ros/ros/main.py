@@ -34,8 +34,8 @@ def _run(args: list[str]) -> int:
     from rclpy.signals import SignalHandlerOptions
 
     from mono_depth_ros.ros import environment
+    from mono_depth_ros.ros.distributions import given_parameters
     from mono_depth_ros.ros.node import DepthNode
-    from mono_depth_ros.ros.parameters import given_names
 
     warning = environment.configure(os.environ)
     if signal.sigpending().intersection(_SIGNALS):
@@ -49,7 +49,7 @@ def _run(args: list[str]) -> int:
         return 1
     if warning:
         node.problems.stand("node", "transport", warning)
-    if "--params-file" in args and not given_names(node):
+    if "--params-file" in args and not given_parameters(node):
         text = (
             f"--params-file: found nothing for {node.get_fully_qualified_name()}, expected its name (or /**) as a key"
         )

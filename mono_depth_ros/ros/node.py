@@ -4,13 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from mono_depth_ros.ros import bridge, memory, parameters
+from mono_depth_ros.ros import bridge, distributions, memory, parameters
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
 from mono_depth_ros.ros.engine import Engine
 from mono_depth_ros.ros.outputs import Outputs
@@ -30,10 +29,10 @@ class DepthNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("depth_node", **options)
-        self._survive_impossible_transitions()
+        distributions.refuse_impossible_transitions(self)
         self.problems = Problems(warn=self._warn, error=self._error)
         self._settings = parameters.declare(self)
-        self.add_on_set_parameters_callback(self._set_settings)
+        distributions.on_parameters(self, self._check_settings, self._take_settings)
         self._statistics = Statistics()
         self._reporter = Reporter(self.get_fully_qualified_name(), self._statistics, self.problems)
         self._engine: Engine | None = None
@@ -132,7 +131,7 @@ class DepthNode(LifecycleNode):
             text = f"parameters that do not exist were given and are not used: {', '.join(unknown)}"
             self.problems.stand(AREA, "unknown parameters", text)
 
-    def _set_settings(self, changes: list[Parameter]) -> SetParametersResult:
+    def _check_settings(self, changes: list[Parameter]) -> SetParametersResult:
         """Accept a set of changes as a whole, or refuse it with the reason."""
         try:
             settings = self._settings.changed({change.name: change.value for change in changes})
@@ -142,12 +141,14 @@ class DepthNode(LifecycleNode):
         if fixed and self._engine:
             reason = f"{', '.join(fixed)}: found a change while configured; clean up first, then set and configure"
             return SetParametersResult(successful=False, reason=reason)
-        self._settings = settings
         return SetParametersResult(successful=True)
+
+    def _take_settings(self, changes: list[Parameter]) -> None:
+        self._settings = self._settings.changed({change.name: change.value for change in changes})
 
     def _report(self) -> None:
         situation = Situation(
-            state=self._state_machine.current_state[1],
+            state=distributions.lifecycle_state(self),
             input=self._stream.input if self._stream else None,
             engine=self._engine.description() if self._engine else {},
             camera_info=self._stream.camera_info() if self._stream else {},
@@ -157,20 +158,6 @@ class DepthNode(LifecycleNode):
         report = DiagnosticArray(status=self._reporter.report(now.nanoseconds, situation, self._settings))
         report.header.stamp = now.to_msg()
         self._diagnostics.publish(report)
-
-    def _survive_impossible_transitions(self) -> None:
-        """Refuse a request for a transition that the state does not have; rclpy raises, and no answer goes out."""
-        change = self._service_change_state.callback
-
-        def answer(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-            try:
-                return change(request, response)
-            except RuntimeError as error:  # rclpy's RCLError
-                self.get_logger().error(f"{error}")
-                response.success = False
-                return response
-
-        self._service_change_state.callback = answer
 
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text)

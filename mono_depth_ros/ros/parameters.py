@@ -10,6 +10,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from mono_depth_ros.backends.select import BACKENDS, DEVICES, PRECISIONS
+from mono_depth_ros.ros.distributions import given_parameters
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
 from mono_depth_ros.scan import SCAN_FORMATS
 
@@ -158,14 +159,9 @@ def declare(node: Node) -> Settings:
     return Settings().changed(values)
 
 
-def given_names(node: Node) -> set[str]:
-    """Names of all parameters that files, the command line or the constructor gave this node, declared or not."""
-    return set(node._parameter_overrides)  # rclpy has no public way to ask
-
-
 def unknown_names(node: Node) -> dict[str, str | None]:
     """Names that were given but not declared, each with the name of the setting it was probably meant to be."""
-    unknown = sorted(name for name in given_names(node) if not node.has_parameter(name))
+    unknown = sorted(name for name in given_parameters(node) if not node.has_parameter(name))
     settings = [field.name for field in dataclasses.fields(Settings)]
     return {name: next(iter(difflib.get_close_matches(name, settings, n=1, cutoff=0.8)), None) for name in unknown}
 

@@ -1,7 +1,6 @@
 """The stream while the node is active: subscriptions, intake, worker and pipeline, connected."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode
@@ -11,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.diagnostics import Input
+from mono_depth_ros.ros.distributions import SubscriptionEventCallbacks, matched_publishers, with_message_info
 from mono_depth_ros.ros.engine import Engine
 from mono_depth_ros.ros.intake import Intake
 from mono_depth_ros.ros.outputs import Outputs
@@ -20,14 +20,6 @@ from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.qos import CAMERA_INFO_INPUT, IMAGE_INPUT, OVERRIDABLE
 from mono_depth_ros.ros.statistics import DROPPED, Statistics
 from mono_depth_ros.ros.worker import NewestFrameWorker
-
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
-
-# Humble's subscriptions say neither what the middleware knows of a message nor who is connected.
-_TELLS_INFO = hasattr(Subscription, "CallbackType")
 
 
 class Stream:
@@ -58,7 +50,7 @@ class Stream:
             self._subscribe(CameraInfo, self._info_topic, self._cameras.receive, CAMERA_INFO_INPUT)
             kind = CompressedImage if settings().compressed else Image
             intake = Intake(topic, self._worker, lambda: self._matched(topic), statistics, problems)
-            receive = intake.receive if _TELLS_INFO else partial(intake.receive, info={})
+            receive = with_message_info(intake.receive)
             events = SubscriptionEventCallbacks(message_lost=intake.lost)
             self._subscribe(kind, topic, receive, IMAGE_INPUT, event_callbacks=events)
         except Exception:
@@ -92,7 +84,7 @@ class Stream:
 
     def _matched(self, topic: str) -> int:
         """Number of publishers that our subscription to the topic is connected to."""
-        return self._subscriptions[topic].get_publisher_count() if _TELLS_INFO else self._node.count_publishers(topic)
+        return matched_publishers(self._node, self._subscriptions[topic])
 
 
 def image_topic(node: LifecycleNode, compressed: bool) -> str:

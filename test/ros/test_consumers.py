@@ -14,7 +14,8 @@ from rclpy.node import Node
 from mono_depth_ros.estimator import Prediction
 from mono_depth_ros.ros import consumers
 from mono_depth_ros.ros import outputs as topics
-from mono_depth_ros.ros.parameters import Settings, given_names
+from mono_depth_ros.ros.distributions import given_parameters
+from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.scan import Scan, for_mavlink
 from test.conftest import REPOSITORY
 from test.ros.harness import Peer, depth_of, header_of, make_image, make_info
@@ -443,7 +444,7 @@ def test_ros_reads_every_pack_and_gives_depth_node_its_part():
         for name in consumers.NAMES:
             arguments = ["--ros-args", "--params-file", str(consumers.pack(name)[0])]
             node = Node("depth_node", context=peer.node.context, cli_args=arguments, start_parameter_services=False)
-            assert given_names(node) == pack(name).keys()
+            assert given_parameters(node) == pack(name).keys()
             node.destroy_node()
 
 
