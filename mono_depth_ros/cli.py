@@ -16,8 +16,8 @@ from mono_depth_ros import checkpoint as checkpoints
 from mono_depth_ros.backends import BackendError, machine, select
 from mono_depth_ros.camera import CameraModel, Rectifier
 from mono_depth_ros.checkpoint import CheckpointError
-from mono_depth_ros.demo.sources import parse_source
 from mono_depth_ros.estimator import DepthEstimator
+from mono_depth_ros.io import parse_source
 from mono_depth_ros.pointcloud import CloudBuilder, write_ply
 from mono_depth_ros.preview import DepthPreview
 

@@ -21,7 +21,7 @@ from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, buil
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
 from mono_depth_ros.backends.select import candidates
 from mono_depth_ros.checkpoint import CheckpointError
-from mono_depth_ros.demo.sources import parse_source
+from mono_depth_ros.io import parse_source
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")

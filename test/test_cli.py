@@ -73,8 +73,13 @@ def test_a_video_is_read_to_the_frame_asked_for(sealed_checkpoint, office, tmp_p
     assert len(list((tmp_path / "all").iterdir())) == 4
 
 
-def test_ctrl_c_ends_an_endless_source_in_good_order(sealed_checkpoint, tmp_path):
-    command = [sys.executable, "-m", "mono_depth_ros.cli", "predict", "virtual", "-o", str(tmp_path / "out")]
+def test_ctrl_c_ends_a_long_source_in_good_order(sealed_checkpoint, tmp_path):
+    video = tmp_path / "long.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (64, 48))
+    for _ in range(5000):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    command = [sys.executable, "-m", "mono_depth_ros.cli", "predict", str(video), "-o", str(tmp_path / "out")]
     command += ["--checkpoint", str(sealed_checkpoint.path), "--input-size", "96", "128", "--write", "depth"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
@@ -85,7 +90,7 @@ def test_ctrl_c_ends_an_endless_source_in_good_order(sealed_checkpoint, tmp_path
         printed, _ = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 0 and "frames of virtual in" in printed
+    assert process.returncode == 0 and f"frames of {video} in" in printed
 
 
 def test_depth_that_is_unknown_or_too_far_for_16_bits_is_zero():

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from fnmatch import fnmatch
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from test.conftest import REPOSITORY
 
+FOLDERS = ("mono_depth_ros", "training")
 ROS = (
     "rclpy", "cv_bridge", "ament_index_python", "launch", "launch_ros", "tf2_ros", "rosidl_*",
     "*_msgs", "*_srvs", "*_interfaces", "message_filters", "diagnostic_updater",
@@ -31,8 +33,9 @@ FORBIDDEN = [
     ("mono_depth_ros/*", ("mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.demo",)),
 ]
 
-# (file, the only modules beside the standard library that it imports)
+# (files, the only modules beside the standard library that they import)
 ALLOWED = [
+    ("mono_depth_ros/io/*", ("numpy", "cv2", "rosbags", "mono_depth_ros.camera", "mono_depth_ros.io")),
     ("mono_depth_ros/camera.py", ("numpy", "cv2", "yaml")),
     ("mono_depth_ros/pointcloud.py", ("numpy", "cv2", "mono_depth_ros.camera")),
     ("mono_depth_ros/scan.py", ("numpy", "cv2", "mono_depth_ros.camera", "mono_depth_ros.pointcloud")),
@@ -60,16 +63,32 @@ def belongs(module: str, names: tuple[str, ...]) -> bool:
     return any(fnmatch(module, name) or fnmatch(module, f"{name}.*") for name in names)
 
 
+def import_circle(root: Path) -> list[str]:
+    """Modules under root of which each imports the next and the last is the first; empty where there are none such."""
+    files = [path for folder in FOLDERS for path in (root / folder).rglob("*.py")]
+    names = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+    graph = {}
+    for name, path in names.items():
+        # What is no module is a name in the module before the last dot.
+        found = (module if module in names else module.rpartition(".")[0] for module in imported_modules(path, root))
+        graph[name] = {module for module in found if module in names and module != name}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1][::-1]
+    return []
+
+
 def broken_rules(root: Path) -> list[str]:
     """One line for each import under root's mono_depth_ros/ and training/ that the rules forbid."""
     found = []
-    for path in sorted(p for folder in ("mono_depth_ros", "training") for p in (root / folder).rglob("*.py")):
+    for path in sorted(p for folder in FOLDERS for p in (root / folder).rglob("*.py")):
         file, modules = path.relative_to(root).as_posix(), sorted(imported_modules(path, root))
         for files, exempt, names in FORBIDDEN:
             if fnmatch(file, files) and not any(fnmatch(file, pattern) for pattern in exempt):
                 found += [f"{file} imports {module}" for module in modules if belongs(module, names)]
         for only, names in ALLOWED:
-            if file == only:
+            if fnmatch(file, only):
                 others = (m for m in modules if m.split(".")[0] not in sys.stdlib_module_names)
                 found += [f"{file} imports {module}" for module in others if not belongs(module, names)]
     return found
@@ -79,9 +98,30 @@ def test_every_file_keeps_the_import_rules():
     assert broken_rules(REPOSITORY) == []
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    assert import_circle(REPOSITORY) == []
+
+
+def test_an_import_circle_is_found(tmp_path: Path):
+    package = tmp_path / "mono_depth_ros"
+    package.mkdir()
+    (package / "__init__.py").write_text("from mono_depth_ros.a import A")
+    (package / "a.py").write_text("import numpy\nfrom mono_depth_ros import b")
+    (package / "b.py").write_text("def f():\n    from mono_depth_ros.c import C")
+    (package / "c.py").write_text("")
+    assert import_circle(tmp_path) == []
+    (package / "c.py").write_text("from .a import A")
+    circle = import_circle(tmp_path)
+    assert circle[0] == circle[-1] and set(circle) == {f"mono_depth_ros.{name}" for name in "abc"}
+    (package / "c.py").write_text("from mono_depth_ros import A")
+    assert set(import_circle(tmp_path)) == {"mono_depth_ros", *circle}
+
+
 @pytest.mark.parametrize(
     ("file", "line", "module"),
     [
+        ("mono_depth_ros/io/raw.py", "from sensor_msgs.msg import Image", "sensor_msgs.msg.Image"),
+        ("mono_depth_ros/io/bag.py", "from mono_depth_ros.estimator import x", "mono_depth_ros.estimator.x"),
         ("mono_depth_ros/camera.py", "import rclpy", "rclpy"),
         ("mono_depth_ros/estimator.py", "from sensor_msgs.msg import Image", "sensor_msgs.msg.Image"),
         ("mono_depth_ros/cli.py", "import importlib; importlib.import_module('rclpy')", "rclpy"),
@@ -97,7 +137,7 @@ def test_every_file_keeps_the_import_rules():
     ],
 )
 def test_a_forbidden_import_is_found(tmp_path: Path, file: str, line: str, module: str):
-    for folder in ("mono_depth_ros", "training"):
+    for folder in FOLDERS:
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("weights", "__pycache__"))
     with (tmp_path / file).open("a", encoding="utf-8") as source:
         source.write(f"\n{line}\n")

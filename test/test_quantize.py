@@ -7,7 +7,7 @@ import pytest
 
 from mono_depth_ros import CameraModel, DepthEstimator, checkpoint
 from mono_depth_ros.backends.machine import detect
-from mono_depth_ros.demo.sources import parse_source
+from mono_depth_ros.io import parse_source
 
 pytest.importorskip("onnx")
 from mono_depth_ros.quantize import AccuracyError, CalibrationFrame, quantize, rmse  # noqa: E402

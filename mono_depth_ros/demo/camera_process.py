@@ -20,7 +20,8 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
-from mono_depth_ros.demo.sources import KINDS, Frame, Source, SourceError, parse_source
+from mono_depth_ros.demo.sources import KINDS, parse_source
+from mono_depth_ros.io import Frame, Source, SourceError
 from mono_depth_ros.ros.messages import camera_info_message, rgb_message
 from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mono_depth_ros.camera import Rectifier
-from mono_depth_ros.demo.sources import Source
+from mono_depth_ros.io import Source
 
 
 @dataclass(frozen=True)

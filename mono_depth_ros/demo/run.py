@@ -14,8 +14,9 @@ from typing import Any
 
 from mono_depth_ros.demo.children import PROFILE, exit_code, loopback_environment, start, tail
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO
-from mono_depth_ros.demo.sources import KINDS, SourceError, parse_source
+from mono_depth_ros.demo.sources import KINDS, parse_source
 from mono_depth_ros.demo.watcher import MEASUREMENTS, SENT
+from mono_depth_ros.io import SourceError
 
 _FRAMES = 300
 _LOGS = {"depth_node": "depth_node.log", "camera": "camera.log"}

@@ -32,7 +32,8 @@ from mono_depth_ros.demo.children import interrupt, loopback_environment, start,
 from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.measures import Errors, Sent, Truth
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
-from mono_depth_ros.demo.sources import Frame, Source, SourceError, parse_source
+from mono_depth_ros.demo.sources import parse_source
+from mono_depth_ros.io import Frame, Source, SourceError
 from mono_depth_ros.ros.messages import rgb_message
 from mono_depth_ros.ros.qos import OUTPUT
 

@@ -24,7 +24,8 @@ from mono_depth_ros.demo.message import Message
 from mono_depth_ros.demo.recording import DEPTH, DEPTH_INFO, IMAGE, INFO, POINTS, Assembler, FrameSet, Recorder
 from mono_depth_ros.demo.report import BAG, Report
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
-from mono_depth_ros.demo.sources import SourceError, parse_source
+from mono_depth_ros.demo.sources import parse_source
+from mono_depth_ros.io import SourceError
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
 
 SENT, MEASUREMENTS = "sent.csv", "measurements.json"

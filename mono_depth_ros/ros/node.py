@@ -9,7 +9,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from mono_depth_ros.ros import bridge, distributions, memory, parameters
+from mono_depth_ros.ros import distributions, memory, parameters
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
 from mono_depth_ros.ros.engine import Engine
 from mono_depth_ros.ros.outputs import Outputs
@@ -93,7 +93,6 @@ class DepthNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._refuse_misspelt_names()
-        bridge.trusted_encodings()
         self._engine = Engine(self._settings, self.problems)
         self._outputs = Outputs(self)
         facts = ", ".join(f"{name} {value}" for name, value in self._engine.description().items())

@@ -14,11 +14,11 @@ from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_da
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import doctor, environment
 from mono_depth_ros.ros.images import camera_from_info
 from mono_depth_ros.ros.observation import CAMERA_INFO, COMPRESSED, IMAGE, Endpoint, Frame, Info, Observation, Topic
 from mono_depth_ros.ros.outputs import DEPTH
-from mono_depth_ros.ros.raw import ENCODINGS
 
 _DISCOVERY = (1.0, 6.0)  # seconds: always, and at most, until the node and its topics are known
 _NAME = "mono_depth_doctor"

@@ -27,7 +27,7 @@ from mono_depth_ros.demo.camera_process import ahead, looped, raw_camera_info
 from mono_depth_ros.demo.recording import INFO, recorded_sets
 from mono_depth_ros.demo.ros_process import StopRequest
 from mono_depth_ros.demo.run import described
-from mono_depth_ros.demo.sources import Frame, SourceError
+from mono_depth_ros.io import Frame, SourceError
 from mono_depth_ros.ros.images import camera_from_info
 from test.demo.runs import TIMEOUT, finish, start
 

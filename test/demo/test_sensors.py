@@ -12,8 +12,8 @@ pytest.importorskip("rclpy")
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo.document import Part
-from mono_depth_ros.demo.sources import FolderSource
 from mono_depth_ros.estimator import DepthEstimator
+from mono_depth_ros.io.folder import FolderSource
 from test.conftest import REPOSITORY
 
 FRAMES = 3

@@ -12,13 +12,13 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.estimator import Prediction
+from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.ros.raw import ENCODINGS
 from mono_depth_ros.ros.statistics import Statistics
 from test.conftest import fuzz
 from test.ros.harness import depth_of, header_of, make_image, make_info

@@ -236,9 +236,9 @@ class TestBadFrames:
         [
             ("rgb/00001.jpg", Path.unlink, "no such file"),
             ("depth/00001.png", Path.unlink, "no such file"),
-            ("rgb/00001.jpg", cut_short, "cut short"),
-            ("depth/00001.png", cut_short, "cut short"),
-            ("rgb/00001.jpg", zero_out, "expected a JPEG or PNG"),
+            ("rgb/00001.jpg", cut_short, "truncated"),
+            ("depth/00001.png", cut_short, "truncated"),
+            ("rgb/00001.jpg", zero_out, "found no picture in it"),
             ("depth/00001.png", zero_out, "expected a JPEG or PNG"),
             ("depth/00001.png", flip_a_bit, "damaged"),
             ("rgb/00001.jpg", lambda p: write_color(p, picture(SMALL)[:, :70]), "found 70x60 .* expected .* 80x60"),

@@ -131,6 +131,15 @@ def test_colour_encodings(tmp_path, color, tolerance):
     assert found.shape == RGB.shape and np.abs(found.astype(int) - RGB).mean() <= tolerance
 
 
+def test_colour_encodings_are_those_of_the_node(tmp_path):
+    """A grey yuy2 picture: luma 16 to 235 is black to white."""
+    luma = np.linspace(16, 235, 60 * 80).reshape(60, 80).round().astype(np.uint8)
+    color = image(START, np.dstack([luma, np.full_like(luma, 128)]), "yuv422_yuy2")
+    bag = write_bag(tmp_path / "bag", one_pair(color, image(START, millimetres(), "16UC1")))
+    expected = np.dstack([(luma - 16.0) / 219 * 255] * 3)
+    assert np.abs(Rosbag2(bag, COLOR, DEPTH, INFO)[0].rgb - expected).max() <= 1.5
+
+
 def test_grey_becomes_three_equal_channels(tmp_path):
     color = image(START, RGB[..., 0], "mono8", padding=3)
     bag = write_bag(tmp_path / "bag", one_pair(color, image(START, millimetres(), "16UC1")))
@@ -208,15 +217,15 @@ def test_stamps_too_far_apart_leave_nothing(tmp_path):
         (
             image(START, RGB, "rgb8"),
             image(START, millimetres(), "8UC2"),
-            f"{DEPTH} at .* '8UC2', expected .* 16UC1",
+            f"{DEPTH} at .* '8UC2' is unknown; expected .* 16UC1",
         ),
         (
-            image(START, RGB, "yuv422"),
+            image(START, RGB, "rgb565"),
             image(START, millimetres(), "16UC1"),
-            f"{COLOR} at .* 'yuv422', expected .* rgb8",
+            f"{COLOR} at .* 'rgb565' is unknown; expected .* rgb8",
         ),
-        (compressed(START, JPEG[:-60], "jpeg"), image(START, millimetres(), "16UC1"), f"{COLOR} at .* cut short"),
-        (image(START, RGB[:, :70], "bgra8"), image(START, millimetres(), "16UC1"), f"{COLOR} at .* steps of 210"),
+        (compressed(START, JPEG[:-60], "jpeg"), image(START, millimetres(), "16UC1"), f"{COLOR} at .* truncated JPEG"),
+        (image(START, RGB[:, :70], "bgra8"), image(START, millimetres(), "16UC1"), f"{COLOR} at .* step of 210"),
     ],
     ids=["size", "unit", "depth encoding", "colour encoding", "cut short", "step"],
 )

@@ -1,17 +1,25 @@
-"""The project's own decoder of sensor_msgs Image: every encoding cameras send, padded or big-endian, to RGB."""
+"""Raw images: every encoding that cameras send, padded or big-endian, to RGB; depth encodings to metres."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
+
+from mono_depth_ros.io.errors import ImageError
 
 MAX_SIDE = 8192
 
 
-class ImageError(ValueError):
-    """An image message that cannot be decoded; the text says what came and what is expected."""
+class RawImage(Protocol):
+    """What a sensor_msgs Image says, whoever deserialised it; `data` is a buffer of bytes."""
+
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: Any
 
 
 class Encoding(NamedTuple):
@@ -23,11 +31,12 @@ class Encoding(NamedTuple):
     multiple: tuple[int, int] = (1, 1)  # the width and the height are multiples of these
     smallest: int = 1  # pixels on a side
     planes: float = 1.0  # rows of data per row of picture: the chroma of NV12 and NV21 lies below the luma
+    kind: str = "u"  # of the samples, as NumPy writes it: unsigned, or f for floating point
 
     @property
     def dtype(self) -> np.dtype:
         """Type of one sample, in this machine's byte order."""
-        return np.dtype(f"u{self.bits // 8}")
+        return np.dtype(f"{self.kind}{self.bits // 8}")
 
     def row_bytes(self, width: int) -> int:
         """Bytes of one row without padding."""
@@ -66,12 +75,75 @@ def _encodings() -> dict[str, Encoding]:
 
 ENCODINGS = _encodings()
 
+# REP-118, and mono16, which some cameras call their millimetres.
+DEPTH_ENCODINGS = {
+    "16UC1": Encoding(16, 1, None),
+    "mono16": Encoding(16, 1, None),
+    "32FC1": Encoding(32, 1, None, kind="f"),
+}
+_MILLIMETRE = np.float32(0.001)
 
-def checked_encoding(msg: Image) -> Encoding:
-    """Entry of ENCODINGS of a message whose header and data agree. Raises ImageError where they do not."""
-    encoding = ENCODINGS.get(msg.encoding)
+
+def decode(msg: RawImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """RGB picture (H, W, 3) uint8, C-contiguous, of an Image in any of ENCODINGS.
+
+    An unpadded rgb8 image comes back as a view of the message. Anything else is written into `out` where that is a
+    writable C-contiguous uint8 array of the picture's shape, into a new array otherwise. 16-bit samples are scaled by
+    255 / 65535. Raises ImageError.
+    """
+    encoding = _checked_encoding(msg, ENCODINGS)
+    pixels = _pixels(msg, encoding)
+    shape = (msg.height, msg.width, 3)
+    target = out if out is not None and fits(out, shape) else None
+    if encoding.to_rgb is not None:
+        pixels = cv2.cvtColor(pixels, encoding.to_rgb, dst=target if encoding.bits == 8 else None)
+    if encoding.bits == 16:
+        pixels = cv2.convertScaleAbs(pixels, dst=target, alpha=255 / 65535)
+    if pixels.flags.c_contiguous:
+        return pixels
+    if target is None:
+        return np.ascontiguousarray(pixels)
+    np.copyto(target, pixels)
+    return target
+
+
+def decode_depth(msg: RawImage) -> NDArray[np.float32]:
+    """Depth (H, W) in metres of an Image in any of DEPTH_ENCODINGS; 0 where unknown. Raises ImageError."""
+    encoding = _checked_encoding(msg, DEPTH_ENCODINGS)
+    depth = _pixels(msg, encoding).astype(np.float32)
+    if encoding.kind == "u":
+        return depth * _MILLIMETRE
+    return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+
+
+def check_size(width: int, height: int, smallest: int = 1) -> None:
+    """Raise ImageError unless both sides are between `smallest` and MAX_SIDE pixels."""
+    if not (smallest <= width <= MAX_SIDE and smallest <= height <= MAX_SIDE):
+        raise ImageError(f"image of {width}x{height} pixels; expected {smallest} to {MAX_SIDE} on each side")
+
+
+def fits(out: NDArray[np.uint8], shape: tuple[int, ...]) -> bool:
+    """Whether a picture of this shape can be written into `out`."""
+    return out.shape == shape and out.dtype == np.uint8 and out.flags.c_contiguous and out.flags.writeable
+
+
+def _pixels(msg: RawImage, encoding: Encoding) -> NDArray:
+    """Samples (rows, W) or (rows, W, channels) in this machine's byte order; a view of the message where it can be."""
+    rows = int(msg.height * encoding.planes)
+    data = np.frombuffer(msg.data, np.uint8, rows * msg.step).reshape(rows, msg.step)
+    data = data[:, : encoding.row_bytes(msg.width)]
+    if encoding.bits > 8:
+        sent = encoding.dtype.newbyteorder(">" if msg.is_bigendian else "<")
+        data = np.ascontiguousarray(data).view(sent).astype(encoding.dtype, copy=False)
+    shape = (rows, msg.width) if encoding.channels == 1 else (rows, msg.width, encoding.channels)
+    return data.reshape(shape)
+
+
+def _checked_encoding(msg: RawImage, encodings: dict[str, Encoding]) -> Encoding:
+    """Entry of encodings for an image whose header and data agree. Raises ImageError where they do not."""
+    encoding = encodings.get(msg.encoding)
     if encoding is None:
-        raise ImageError(f"encoding {msg.encoding!r} is unknown; expected one of {', '.join(ENCODINGS)}")
+        raise ImageError(f"encoding {msg.encoding!r} is unknown; expected one of {', '.join(encodings)}")
     check_size(msg.width, msg.height, encoding.smallest)
     across, down = encoding.multiple
     if msg.width % across or msg.height % down:
@@ -91,49 +163,3 @@ def checked_encoding(msg: Image) -> Encoding:
             f"with a step of {msg.step}"
         )
     return encoding
-
-
-def check_size(width: int, height: int, smallest: int = 1) -> None:
-    """Raise ImageError unless both sides are between `smallest` and MAX_SIDE pixels."""
-    if not (smallest <= width <= MAX_SIDE and smallest <= height <= MAX_SIDE):
-        raise ImageError(f"image of {width}x{height} pixels; expected {smallest} to {MAX_SIDE} on each side")
-
-
-def decode(msg: Image, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """RGB picture (H, W, 3) uint8, C-contiguous, of an Image in any of ENCODINGS.
-
-    An unpadded rgb8 image comes back as a view of the message. Anything else is written into `out` where that is a
-    writable C-contiguous uint8 array of the picture's shape, into a new array otherwise. 16-bit samples are scaled by
-    255 / 65535. Raises ImageError.
-    """
-    encoding = checked_encoding(msg)
-    pixels = _pixels(msg, encoding)
-    shape = (msg.height, msg.width, 3)
-    target = out if out is not None and fits(out, shape) else None
-    if encoding.to_rgb is not None:
-        pixels = cv2.cvtColor(pixels, encoding.to_rgb, dst=target if encoding.bits == 8 else None)
-    if encoding.bits == 16:
-        pixels = cv2.convertScaleAbs(pixels, dst=target, alpha=255 / 65535)
-    if pixels.flags.c_contiguous:
-        return pixels
-    if target is None:
-        return np.ascontiguousarray(pixels)
-    np.copyto(target, pixels)
-    return target
-
-
-def fits(out: NDArray[np.uint8], shape: tuple[int, ...]) -> bool:
-    """Whether a picture of this shape can be written into `out`."""
-    return out.shape == shape and out.dtype == np.uint8 and out.flags.c_contiguous and out.flags.writeable
-
-
-def _pixels(msg: Image, encoding: Encoding) -> NDArray:
-    """Samples (rows, W) or (rows, W, channels) in this machine's byte order; a view of the message where it can be."""
-    rows = int(msg.height * encoding.planes)
-    data = np.frombuffer(msg.data, np.uint8, rows * msg.step).reshape(rows, msg.step)
-    data = data[:, : encoding.row_bytes(msg.width)]
-    if encoding.bits == 16:
-        sent = encoding.dtype.newbyteorder(">" if msg.is_bigendian else "<")
-        data = np.ascontiguousarray(data).view(sent).astype(encoding.dtype, copy=False)
-    shape = (rows, msg.width) if encoding.channels == 1 else (rows, msg.width, encoding.channels)
-    return data.reshape(shape)

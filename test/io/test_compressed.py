@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage
 
-from mono_depth_ros.ros import compressed
-from mono_depth_ros.ros.images import ImageError, decode_compressed
+from mono_depth_ros.io import ImageError, compressed
+from mono_depth_ros.io.compressed import decode_message
 from test.conftest import fuzz
+from test.io.messages import CompressedImage
 
 HEIGHT, WIDTH = 48, 64
 
@@ -51,62 +51,60 @@ def with_segment(jpeg: bytes, payload: bytes) -> bytes:
 
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
 def test_a_jpeg_has_the_colours_that_went_in(data: bytes):
-    difference = decode_compressed(message(data)).astype(int) - picture()
+    difference = decode_message(message(data)).astype(int) - picture()
     assert np.abs(difference).mean() < 3
     assert np.abs(difference[4:20, 4:28]).max() <= 4  # the red quarter, away from its edges
 
 
 def test_a_png_is_exactly_what_went_in():
-    assert np.array_equal(decode_compressed(message(PNG, "png")), picture())
+    assert np.array_equal(decode_message(message(PNG, "png")), picture())
     transparent = np.dstack([picture()[..., ::-1], np.full((HEIGHT, WIDTH), 99, np.uint8)])
-    assert np.array_equal(decode_compressed(message(encoded(".png", transparent), "png")), picture())
+    assert np.array_equal(decode_message(message(encoded(".png", transparent), "png")), picture())
 
 
 def test_a_grey_file_is_grey_in_all_channels():
     grey = picture()[..., 0]
-    assert np.array_equal(decode_compressed(message(encoded(".png", grey))), np.dstack([grey] * 3))
+    assert np.array_equal(decode_message(message(encoded(".png", grey))), np.dstack([grey] * 3))
 
 
 def test_a_16_bit_png_is_scaled_like_a_16_bit_image():
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    decoded = decode_compressed(message(encoded(".png", values)))
+    decoded = decode_message(message(encoded(".png", values)))
     assert np.array_equal(decoded[..., 2], (values.astype(int) + 128) // 257)
 
 
 def test_out_is_written_where_it_fits():
     out = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    assert decode_compressed(message(PNG), out) is out
+    assert decode_message(message(PNG), out) is out
     assert np.array_equal(out, picture())
-    assert decode_compressed(message(PNG), np.zeros((1, 1, 3), np.uint8)).shape == (HEIGHT, WIDTH, 3)
+    assert decode_message(message(PNG), np.zeros((1, 1, 3), np.uint8)).shape == (HEIGHT, WIDTH, 3)
 
 
 def test_exif_orientation_does_not_turn_the_picture():
     quarter_turn = b"Exif\0\0MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)
     turned = cv2.imdecode(np.frombuffer(with_segment(JPEG, quarter_turn), np.uint8), cv2.IMREAD_COLOR)
     assert turned is not None and turned.shape == (WIDTH, HEIGHT, 3)  # the segment is a real one
-    assert np.array_equal(
-        decode_compressed(message(with_segment(JPEG, quarter_turn))), decode_compressed(message(JPEG))
-    )
+    assert np.array_equal(decode_message(message(with_segment(JPEG, quarter_turn))), decode_message(message(JPEG)))
 
 
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)
 def test_every_truncation_is_refused(data: bytes):
-    decode_compressed(message(data))
+    decode_message(message(data))
     for length in range(len(data)):
         with pytest.raises(ImageError):
-            decode_compressed(message(data[:length]))
+            decode_message(message(data[:length]))
 
 
 def test_the_end_of_a_thumbnail_does_not_pass_for_the_end_of_the_picture():
     with_thumbnail = with_segment(JPEG, b"Exif\0\0" + JPEG)
-    assert np.array_equal(decode_compressed(message(with_thumbnail)), decode_compressed(message(JPEG)))
+    assert np.array_equal(decode_message(message(with_thumbnail)), decode_message(message(JPEG)))
     with pytest.raises(ImageError, match="truncated JPEG"):
-        decode_compressed(message(with_thumbnail[:-200]))
+        decode_message(message(with_thumbnail[:-200]))
 
 
 def test_bytes_after_the_end_are_ignored():
-    assert np.array_equal(decode_compressed(message(PNG + b"\0" * 7)), picture())
-    assert np.array_equal(decode_compressed(message(JPEG + b"\0" * 7)), decode_compressed(message(JPEG)))
+    assert np.array_equal(decode_message(message(PNG + b"\0" * 7)), picture())
+    assert np.array_equal(decode_message(message(JPEG + b"\0" * 7)), decode_message(message(JPEG)))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +121,7 @@ def test_bytes_after_the_end_are_ignored():
 )
 def test_a_bad_file_says_what_came_and_what_is_expected(data: bytes, words: list[str]):
     with pytest.raises(ImageError) as error:
-        decode_compressed(message(data, "rgb8; jpeg compressed bgr8"))
+        decode_message(message(data, "rgb8; jpeg compressed bgr8"))
     for word in ["'rgb8; jpeg compressed bgr8'", *words]:
         assert word in str(error.value)
 
@@ -147,7 +145,7 @@ def jpeg_of_size(width: int, height: int) -> bytes:
 def test_a_size_beyond_the_limit_is_refused_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(compressed.cv2, "imdecode", None)
     with pytest.raises(ImageError, match="expected 1 to 8192 on each side"):
-        decode_compressed(message(data))
+        decode_message(message(data))
 
 
 @st.composite
@@ -165,7 +163,7 @@ def damaged_files(draw: st.DrawFn) -> bytes:
 @given(damaged_files() | st.binary(max_size=100))
 def test_any_bytes_are_an_image_of_the_stated_size_or_an_image_error(data: bytes):
     try:
-        rgb = decode_compressed(message(data))
+        rgb = decode_message(message(data))
     except ImageError:
         return
     assert rgb.dtype == np.uint8

@@ -1,0 +1,132 @@
+"""A camera's images, depth and camera_info out of a rosbag2; no ROS distribution is needed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import ReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.io import compressed, raw
+from mono_depth_ros.io.camera_info import camera_from_info
+from mono_depth_ros.io.errors import ImageError, SourceError
+from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+
+_IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
+
+
+def open_bag(path: Path) -> AnyReader:
+    """An open reader of a bag of either storage (SQLite, MCAP), which the caller closes. Raises SourceError."""
+    try:
+        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        reader.open()
+    except (AnyReaderError, ReaderError, OSError) as error:
+        text = f"{path}: not a readable rosbag2: {error}; expected metadata.yaml and its .mcap or .db3"
+        raise SourceError(text) from error
+    return reader
+
+
+def messages(reader: AnyReader, topic: str, start: int | None = None) -> Iterator[tuple[int, Any]]:
+    """Time of recording in ns and message, of one topic from `start` on.
+
+    The messages have the fields that ROS gives them. Raises SourceError for a topic that the bag lacks, or damage.
+    """
+    bag = reader.paths[0]
+    connections = [connection for connection in reader.connections if connection.topic == topic]
+    if not connections:
+        topics = ", ".join(sorted({connection.topic for connection in reader.connections}))
+        raise SourceError(f"{bag}: found no topic {topic}, expected one of {topics}")
+    time = start
+    try:
+        for connection, time, data in reader.messages(connections, start):
+            yield time, reader.deserialize(data, connection.msgtype)
+    except (AnyReaderError, ReaderError, OSError) as error:
+        raise SourceError(f"{bag}: {topic} at {time}: {error}") from error
+
+
+def decode_color(message: Any) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8 of an Image or CompressedImage, as the node decodes it. Raises ImageError."""
+    return raw.decode(message) if message.__msgtype__ == _IMAGE else compressed.decode_message(message)
+
+
+def decode_depth(message: Any) -> NDArray[np.float32]:
+    """Depth (H, W) in metres of an Image or CompressedImage, 0 where unknown. Raises ImageError."""
+    return raw.decode_depth(message) if message.__msgtype__ == _IMAGE else compressed.decode_depth_message(message)
+
+
+class BagSource:
+    """The first colour image topic of a bag, raw or compressed, with the camera_info beside it."""
+
+    rate, is_live = RATE, False
+
+    def __init__(self, bag: Path) -> None:
+        self._bag = bag
+        with self._opened() as reader:
+            self._topic = self._color_topic(reader)
+            first = next(self._images(reader), None)
+            assert first is not None  # a topic without messages is not chosen
+            height, width = first.rgb.shape[:2]
+            self.length: int | None = sum(c.msgcount for c in reader.connections if c.topic == self._topic)
+            camera = self._camera(reader)
+        if camera is None:
+            self.camera, self.remark = calibration_or_guess(bag, width, height)
+        elif (camera.width, camera.height) != (width, height):
+            found = f"{camera.width}x{camera.height}"
+            raise SourceError(f"{bag}: found camera_info for {found}, the images of {self._topic} are {width}x{height}")
+        else:
+            self.camera, self.remark = camera, ""
+
+    def frames(self) -> Iterator[Frame]:
+        """Each image, in the order of recording, with its own stamp."""
+        with self._opened() as reader:
+            yield from self._images(reader)
+
+    def truth(self, index: int) -> None:
+        """Nobody knows."""
+        return None
+
+    @contextmanager
+    def _opened(self) -> Iterator[AnyReader]:
+        reader = open_bag(self._bag)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
+    def _color_topic(self, reader: AnyReader) -> str:
+        for connection in reader.connections:
+            if connection.msgtype in (_IMAGE, _COMPRESSED) and connection.msgcount:
+                _, message = next(messages(reader, connection.topic))
+                encoding = getattr(message, "encoding", None) or message.format
+                if not any(map(encoding.startswith, raw.DEPTH_ENCODINGS)) and "compressedDepth" not in encoding:
+                    return connection.topic
+        found = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections})) or "no topic"
+        raise SourceError(f"{self._bag}: found {found}, expected a topic of colour images, raw or compressed")
+
+    def _images(self, reader: AnyReader) -> Iterator[Frame]:
+        for _, message in messages(reader, self._topic):
+            stamp = message.header.stamp
+            try:
+                rgb = decode_color(message)
+            except ImageError as error:
+                raise ImageError(f"{self._bag}: {self._topic}: {error}") from error
+            yield Frame(rgb, stamp.sec * 10**9 + stamp.nanosec)
+
+    def _camera(self, reader: AnyReader) -> CameraModel | None:
+        """By the first camera_info beside the images (image_transport's rule), else the first of any topic."""
+        topics = [c.topic for c in reader.connections if c.msgtype == _INFO and c.msgcount]
+        base = self._topic.removesuffix("/compressed").rpartition("/")[0]
+        topics.sort(key=lambda topic: topic != f"{base}/camera_info")
+        if not topics:
+            return None
+        _, info = next(messages(reader, topics[0]))
+        try:
+            camera = camera_from_info(info)
+        except ValueError as error:
+            raise SourceError(f"{self._bag}: {topics[0]}: {error}") from error
+        return camera.rectified() if "image_rect" in self._topic else camera

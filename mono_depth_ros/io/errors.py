@@ -1,0 +1,9 @@
+"""What cannot be read."""
+
+
+class SourceError(ValueError):
+    """A source that cannot be read; the text names it, says what was found and what was expected."""
+
+
+class ImageError(SourceError):
+    """One image, of a file or a message, that cannot be decoded."""

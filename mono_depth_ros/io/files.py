@@ -1,0 +1,46 @@
+"""Image files to arrays. An EXIF orientation of a JPEG is applied, as every viewer and calibration tool does."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from mono_depth_ros.io import compressed
+from mono_depth_ros.io.errors import ImageError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def read_color(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an image file. Raises ImageError, which names it."""
+    data = _read(path)
+    try:
+        if compressed.is_known(data):
+            return compressed.decode(data, upright=True)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if bgr is None:
+        raise ImageError(f"{path}: found no picture in it, expected a whole image file")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) -> NDArray[np.float32]:
+    """(H, W) float32 metres of a one-channel PNG of type `dtype` in which `metre` stands for 1 m.
+
+    Raises ImageError, which names the file.
+    """
+    try:
+        return compressed.decode_depth(_read(path), dtype, metre)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ImageError(f"{path}: {error}") from error
