@@ -1,7 +1,7 @@
 # mono_depth_ros from a checkout: `make demo` and `make test` set up what they need in .venv. `make help` lists the rest.
 
 VENV ?= .venv
-SOURCE ?= virtual
+SOURCE ?= clip
 OUT ?= demo_output
 PYTHONS = $(or $(PYTHON),python3 python3.12 python3.11 python3.13 python3.10)
 PIP_INSTALL = $(VENV)/bin/python -m pip install --disable-pip-version-check --editable
@@ -13,7 +13,7 @@ unexport PYTHONPATH PYTHONHOME LD_LIBRARY_PATH AMENT_PREFIX_PATH ROS_DISTRO RMW_
 .PHONY: help demo test lint bench soak clean
 
 help:
-	@echo "make demo   the node on a camera, in .venv: SOURCE=virtual|webcam number|video|folder|rosbag2, OUT=folder, VIEW=1 (Rerun)"
+	@echo "make demo   the node on a camera, in .venv: SOURCE=clip|webcam number|video|folder|rosbag2, OUT=folder, VIEW=1 (Rerun)"
 	@echo "make test   ruff, mypy and every test (adds PyTorch and the training's packages to .venv)"
 	@echo "make lint   ruff and mypy alone"
 	@echo "make bench  timings of the network, of others beside it, and of the node on this machine: under ten minutes"
@@ -36,7 +36,7 @@ bench: $(VENV)/.test
 	$(VENV)/bin/mono-depth benchmark --peers --node 30 --rounds 8
 
 soak: $(VENV)/.test
-	$(VENV)/bin/python -u -m mono_depth_ros.demo.soak --minutes 30
+	$(VENV)/bin/python -u -m test.soak --minutes 30
 
 clean:
 	rm -rf "$(VENV)" build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

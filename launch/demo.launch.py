@@ -1,4 +1,4 @@
-"""A camera that is rendered, or played from a file, and depth_node on it, with RViz on request."""
+"""A camera that plays a recording, and depth_node on it, with RViz on request."""
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
@@ -8,7 +8,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 ARGUMENTS = {
-    "source": ("virtual", "virtual, a webcam number, a video file, a folder of images or a rosbag2"),
+    "source": ("clip", "clip (which ships), a webcam number, a video file, a folder of images or a rosbag2"),
     "namespace": ("", "namespace of both nodes and their topics"),
     "rviz": ("false", "true: show image, depth and cloud in RViz"),
 }

@@ -1,1 +1,1 @@
-"""The demo: cameras to feed the node with, a watcher, and what they leave to look at."""
+"""The demo: a camera that plays a source, a watcher, a recorder, and what they leave to look at."""

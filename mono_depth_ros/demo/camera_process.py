@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
-from mono_depth_ros.demo.sources import KINDS, parse_source
+from mono_depth_ros.demo.sources import CLIP, KINDS, parse_source
 from mono_depth_ros.io import Frame, Source, SourceError
 from mono_depth_ros.ros.messages import camera_info_message, rgb_message
 from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
@@ -73,7 +73,7 @@ def _declare(node: Node) -> Settings:
         return node.declare_parameter(name, default, descriptor).value
 
     return Settings(
-        source=text("source", "virtual", f"Where the frames come from: {KINDS}."),
+        source=text("source", CLIP, f"Where the frames come from: {KINDS}."),
         frame_id=text("frame_id", "camera_optical_frame", "frame_id of the messages: an optical frame."),
         frames=number("frames", 0, "Publish so many frames; 0: until the source ends."),
         loop=number("loop", 0, "Repeat the first so many frames for ever, made before the first goes out; 0: do not."),

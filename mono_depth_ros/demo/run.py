@@ -14,7 +14,7 @@ from typing import Any
 
 from mono_depth_ros.demo.children import PROFILE, exit_code, loopback_environment, start, tail
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO
-from mono_depth_ros.demo.sources import KINDS, parse_source
+from mono_depth_ros.demo.sources import CLIP, KINDS, parse_source
 from mono_depth_ros.demo.watcher import MEASUREMENTS, SENT
 from mono_depth_ros.io import SourceError
 
@@ -168,7 +168,7 @@ def _check(summary: dict[str, Any]) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--source", default="virtual", help=f"where the frames come from: {KINDS}")
+    parser.add_argument("--source", default=CLIP, help=f"where the frames come from: {KINDS}")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for what is left to look at")
     parser.add_argument("--frames", type=int, default=_FRAMES, help="stop after so many; 0: until the source ends")
     parser.add_argument("--checkpoint", type=Path, help="another checkpoint than the one that ships")

@@ -19,7 +19,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from tqdm import tqdm
 
-from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Sent, Truth, read_sent
+from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Truth, read_sent
 from mono_depth_ros.demo.message import Message
 from mono_depth_ros.demo.recording import DEPTH, DEPTH_INFO, IMAGE, INFO, POINTS, Assembler, FrameSet, Recorder
 from mono_depth_ros.demo.report import BAG, Report
@@ -156,7 +156,6 @@ def _watch(options: argparse.Namespace, stop: StopRequest) -> None:
     truth = Truth(parse_source(options.source))
     recorder = Recorder(options.output / BAG)
     consumers = [recorder.write, *(_viewers() if options.view else ())]
-    truth.of(Sent(index=0, stamp=0, published=0))  # a virtual room is built now, not while the node is measured
     with spinning_node("watcher", []) as node:
         watcher = Watcher(node, consumers)
         try:

@@ -16,7 +16,7 @@ from mono_depth_ros.demo.children import exit_code, loopback_environment, start,
 TIMEOUT = 60  # seconds
 PROCESSES = [
     ("mono_depth_ros.ros", ["--ros-args", "-p", "autostart:=false"]),
-    ("mono_depth_ros.demo.camera_process", ["--ros-args", "-p", "source:=virtual"]),
+    ("mono_depth_ros.demo.camera_process", ["--ros-args", "-p", "source:=clip"]),
 ]
 
 

@@ -53,6 +53,18 @@ def wait_for_frames(output: Path, number: int, demo: Popen) -> None:
 
 
 @pytest.fixture(scope="module")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of five minutes, a small picture again and again: it goes on until somebody ends it."""
+    path = tmp_path_factory.mktemp("walk") / "walk.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    for _ in range(9000):
+        writer.write(picture)
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
 def office(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The demo on the first 25 frames of a hand-held Kinect: its folder and what it said."""
     output = tmp_path_factory.mktemp("office")
@@ -123,7 +135,7 @@ def test_a_second_demo_takes_the_place_of_the_first_and_of_nothing_else(office, 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path: Path):
     (tmp_path / "bag").mkdir()
     (tmp_path / "bag" / "thesis.txt").write_text("years of work")
-    code, _, err = finish(demo_of("--source", "virtual", "--output", tmp_path))
+    code, _, err = finish(demo_of("--output", tmp_path))
     assert code == 1 and "holds files that are not of a demo" in err
     assert (tmp_path / "bag" / "thesis.txt").read_text() == "years of work"
 
@@ -141,23 +153,23 @@ def test_a_checkpoint_that_is_missing_ends_the_demo_with_the_nodes_own_words(tmp
     assert code == 1 and "cannot configure" in err and "none.safetensors" in err
 
 
-def test_ctrl_c_ends_the_stream_early_and_still_reports(tmp_path: Path):
-    demo = demo_of("--source", "virtual", "--frames", "9000", "--output", tmp_path)
+def test_ctrl_c_ends_the_stream_early_and_still_reports(tmp_path: Path, walk: Path):
+    demo = demo_of("--source", walk, "--frames", "0", "--output", tmp_path / "out")
     children = children_of(demo, 3)
-    wait_for_frames(tmp_path, 10, demo)
+    wait_for_frames(tmp_path / "out", 10, demo)
     demo.send_signal(signal.SIGINT)
     code, out, err = finish(demo)
     assert code == 0, out + err
-    measured = json.loads((tmp_path / "measurements.json").read_text())
+    measured = json.loads((tmp_path / "out" / "measurements.json").read_text())
     assert 10 <= measured["frames_in"] < 9000 and measured["frames_out"] > 0
     assert not [child for child in children if child.is_running()]
 
 
 @pytest.mark.parametrize("module", ["mono_depth_ros.ros", "mono_depth_ros.demo.camera_process"])
-def test_a_process_that_dies_ends_the_demo_and_leaves_none_behind(tmp_path: Path, module: str):
-    demo = demo_of("--source", "virtual", "--frames", "9000", "--output", tmp_path)
+def test_a_process_that_dies_ends_the_demo_and_leaves_none_behind(tmp_path: Path, walk: Path, module: str):
+    demo = demo_of("--source", walk, "--frames", "0", "--output", tmp_path / "out")
     children = children_of(demo, 3)
-    wait_for_frames(tmp_path, 5, demo)
+    wait_for_frames(tmp_path / "out", 5, demo)
     (victim,) = (child for child in children if module in child.cmdline())
     victim.kill()
     code, _, err = finish(demo)

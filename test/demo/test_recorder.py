@@ -23,17 +23,17 @@ from std_msgs.msg import Header
 from mono_depth_ros.camera import CameraModel, Rectifier
 from mono_depth_ros.demo import recording
 from mono_depth_ros.demo.camera_process import raw_camera_info
-from mono_depth_ros.demo.flight import Flight
 from mono_depth_ros.demo.measures import Arrival, Errors, Measurements, Sent, Truth, read_sent
 from mono_depth_ros.demo.message import Message
 from mono_depth_ros.demo.pictures import Panels, Video, colored_error, write_sheet
 from mono_depth_ros.demo.recording import Assembler, FrameSet, Recorder, recorded_sets
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO, Report
-from mono_depth_ros.demo.room import Room
-from mono_depth_ros.demo.virtual_camera import render
 from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.ros.messages import camera_info_message, cloud_message, depth_message, rgb_message
 from test.conftest import REPOSITORY
+from test.rooms.flight import Flight
+from test.rooms.renderer import render
+from test.rooms.room import Room
 from test.scenes import LENSES, rays_of
 
 CAMERA = CameraModel(32, 24, 30.0, 31.0, 15.5, 11.5)

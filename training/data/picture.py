@@ -1,4 +1,4 @@
-"""Draw what the augmentation does to a frame: ``python -m training.data.picture OUT.png``."""
+"""Draw what the augmentation does to a frame: ``python -m training.data.picture OUT.png FOLDER``."""
 
 import argparse
 from collections.abc import Sequence
@@ -9,10 +9,6 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.demo.flight import Flight
-from mono_depth_ros.demo.room import Room
-from mono_depth_ros.demo.virtual_camera import render
 from training.data.frame import RgbdFrame
 from training.data.rgbd_folder import RgbdFolder
 from training.transforms import Sample, TrainTransform
@@ -60,22 +56,15 @@ def known_depth(sample: Sample) -> np.ma.MaskedArray:
     return np.ma.masked_array(sample["depth"][0].numpy(), ~sample["mask"][0].numpy())
 
 
-def rendered_frame(seed: int) -> RgbdFrame:
-    """A view of a room that the demo's virtual camera renders, through NYU Depth V2's lens."""
-    room, camera = Room(seed), CameraModel.nyu()
-    rgb, depth = render(room, Flight(room, seed).pose(0.0), camera.rays())
-    return RgbdFrame(f"room {seed}", rgb, depth, camera)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw a frame of a folder in the layout of `RgbdFolder`, or of a rendered room."""
+    """Draw a frame of a folder in the layout of `RgbdFolder`."""
     parser = argparse.ArgumentParser(prog="python -m training.data.picture", description=__doc__)
     parser.add_argument("out", type=Path, help="the picture to write")
-    parser.add_argument("--folder", type=Path, help="rgb/, depth/ and camera.yaml; without it, a rendered room")
-    parser.add_argument("--frame", type=int, default=0, help="position of the frame in the folder, or the room's seed")
+    parser.add_argument("folder", type=Path, help="rgb/, depth/ and camera.yaml")
+    parser.add_argument("--frame", type=int, default=0, help="position of the frame in the folder")
     parser.add_argument("--seed", type=int, default=0, help="of the augmentation")
     chosen = parser.parse_args(arguments)
-    frame = RgbdFolder(chosen.folder)[chosen.frame] if chosen.folder else rendered_frame(chosen.frame)
+    frame = RgbdFolder(chosen.folder)[chosen.frame]
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     augmented_pairs(frame, chosen.seed).savefig(chosen.out, dpi=110)
 

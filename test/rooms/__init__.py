@@ -1,0 +1,1 @@
+"""Furnished rooms, made and rendered by this code alone: images through any lens, with exact depth, for tests."""
