@@ -19,8 +19,8 @@ class Scan:
     """What a sensor_msgs/LaserScan holds: angles in radians from x (forward) towards y (left), ranges in metres.
 
     ranges: (bins,) float32, at the bearings angle_min + i angle_increment. After REP-117 a number is the nearest point
-    of the band; -inf, a point of the band nearer than range_min; +inf, that the line of sight to the band at range_max
-    is free; NaN, that neither was seen, so that nothing is known.
+    of the band that was seen; -inf, a point of the band nearer than range_min; +inf, that the whole band was seen, and
+    seen to be free, up to range_max; NaN, that neither is so, and the bearing is unknown.
     """
 
     angle_min: float
@@ -35,12 +35,13 @@ class ScanBuilder:
     """Builds scans from the depth images of one pinhole camera.
 
     The scan's frame (REP-103: x forward, y left, z up) is level and has the camera on its z axis: bearings and ranges
-    are horizontal, whatever the pitch.
+    are horizontal, however the camera is turned.
 
     camera_height: metres of the camera above the level that min_height and max_height, the band, are measured from.
-    pitch: radians about y, so positive where the camera looks down.
-    range_min, range_max: horizontal metres.
-    max_slant: degrees; flying pixels are left out, see pointcloud.flying_pixels; 90 keeps every point.
+    roll, pitch, yaw: radians about x, y and z, in this order about fixed axes (REP-103), that turn the scan's frame
+    into the camera's (x along the optical axis): positive roll lowers its right side, positive pitch looks down,
+    positive yaw looks to the left. range_min, range_max: horizontal metres.
+    max_slant: degrees; what is steeper hangs at a depth edge and is unknown, see pointcloud.EdgeFilter; 90: nothing.
     Raises ValueError for an empty band or range, one that no pixel looks at, and a distorted camera.
     """
 
@@ -51,7 +52,9 @@ class ScanBuilder:
         camera_height: float,
         min_height: float,
         max_height: float,
+        roll: float = 0.0,
         pitch: float = 0.0,
+        yaw: float = 0.0,
         range_min: float = 0.1,
         range_max: float = 10.0,
         max_slant: float = MAX_SLANT,
@@ -62,20 +65,22 @@ class ScanBuilder:
             raise ValueError(f"range_min, range_max: found {range_min}, {range_max}, expected 0 <= min < max < inf")
         if not abs(pitch) < math.pi / 2:
             raise ValueError(f"pitch: found {pitch} rad, expected less than a quarter turn up or down")
+        if not (math.isfinite(roll) and math.isfinite(yaw)):
+            raise ValueError(f"roll, yaw: found {roll}, {yaw} rad, expected numbers")
         self._size = (camera.height, camera.width)
-        self._camera_height, self._band = camera_height, (min_height, max_height)
-        self._range_min, self._range_max = range_min, range_max
+        self._range_min, self._range_max, self._yaw = range_min, range_max, yaw
         self._edges = EdgeFilter(camera, max_slant) if max_slant < 90 else None
 
-        forward, left, up = _level_rays(camera, pitch)
+        turn = _turn(roll, pitch)
+        forward, left, up = _level_rays(camera, turn)
         reach = np.hypot(forward, left)  # horizontal metres per metre of depth
-        start, end = camera_height * reach, camera_height * reach + range_max * up  # heights along the ray, times reach
-        bottom, top = min_height * reach, max_height * reach
-        kept = (np.minimum(start, end) <= top) & (np.maximum(start, end) >= bottom)
+        bottom, top = min_height - camera_height, max_height - camera_height
+        enters, leaves = _crossing(up / reach, bottom, top, range_max)
+        kept = enters <= leaves
         if not kept.any():
             raise ValueError(
                 f"min_height, max_height: found {min_height}, {max_height}, which no pixel sees within "
-                f"{range_max} m; expected a band in view of a camera {camera_height} m up, pitched {pitch} rad"
+                f"{range_max:g} m; expected a band in view of a camera {camera_height} m up, pitched {pitch:.3g} rad"
             )
 
         # As wide as the widest column on the optical axis: a narrower bin might have no column of its own.
@@ -85,14 +90,20 @@ class ScanBuilder:
         bins = np.rint((bearing - self._angle_min) / self._increment).astype(np.intp)
         order = np.argsort(bins, kind="stable")
         self._pixels = np.flatnonzero(kept)[order]
-        self._reach, self._up = (a.ravel()[self._pixels].astype(np.float32) for a in (reach, up))
-        self._sees_the_end = ((end >= bottom) & (end <= top)).ravel()[self._pixels]
-        self._bins, self._starts = np.unique(bins[order], return_index=True)
+        of_pixels = (a.ravel()[self._pixels].astype(np.float32) for a in (reach, enters, leaves))
+        self._reach, self._enters, self._leaves = of_pixels
+        self._bins, self._starts, counts = np.unique(bins[order], return_index=True, return_counts=True)
+        bearings = np.add.reduceat(bearing[order], self._starts) / counts
+        self._in_view = _in_view(camera, turn, bearings, range_max, bottom) & _in_view(
+            camera, turn, bearings, range_max, top
+        )
 
     def build(self, depth: NDArray[np.float32]) -> Scan:
         """The scan of depth (height, width) float32, metres along the optical axis.
 
-        NaN, 0 and below is unknown, +inf beyond and -inf nearer than what depth can say (REP-117).
+        NaN, 0 and below is unknown, +inf beyond and -inf nearer than what depth can say (REP-117). A point that is
+        seen counts whatever is unknown beside it; a bearing is free only if every pixel that looks at its band saw
+        past it, and the band is wholly in view at range_max.
         """
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
@@ -104,23 +115,25 @@ class ScanBuilder:
         seen[nearest] = 0  # at the camera's own height, and nearer than any range_min
 
         distance = seen * self._reach
-        with np.errstate(invalid="ignore"):  # infinitely far along a horizontal ray: not in the band
-            height = self._camera_height + seen * self._up
-        hit = (height >= self._band[0]) & (height <= self._band[1]) & (distance <= self._range_max)
         ranges = np.full(distance.shape, np.nan, dtype=np.float32)
-        ranges[self._sees_the_end & (distance > self._range_max)] = np.inf
+        ranges[distance > self._leaves] = np.inf
+        hit = (distance >= self._enters) & (distance <= self._leaves)
         ranges[hit] = distance[hit]
         ranges[hit & (nearest | (distance < self._range_min))] = -np.inf
 
-        nearest_of_bin = np.full(self._bins[-1] + 1, np.nan, dtype=np.float32)
-        nearest_of_bin[self._bins] = np.fmin.reduceat(ranges, self._starts)
+        of_bin = np.fmin.reduceat(ranges, self._starts)
+        free = self._in_view & (np.minimum.reduceat(ranges, self._starts) == np.inf)  # NaN if one is NaN
+        of_bin[np.isposinf(of_bin) & ~free] = np.nan
+        of_bearing = np.full(self._bins[-1] + 1, np.nan, dtype=np.float32)
+        of_bearing[self._bins] = of_bin
+        angle_min = self._angle_min + self._yaw
         return Scan(
-            angle_min=self._angle_min,
-            angle_max=self._angle_min + (len(nearest_of_bin) - 1) * self._increment,
+            angle_min=angle_min,
+            angle_max=angle_min + (len(of_bearing) - 1) * self._increment,
             angle_increment=self._increment,
             range_min=self._range_min,
             range_max=self._range_max,
-            ranges=nearest_of_bin,
+            ranges=of_bearing,
         )
 
 
@@ -141,8 +154,10 @@ def for_mavlink(scan: Scan) -> Scan:
     ranges = np.full(_MAVLINK_BINS, np.nan, np.float32)
     for number in np.unique(numbers):
         edges = -(number + 0.5) * _MAVLINK_BIN, -(number - 0.5) * _MAVLINK_BIN
-        if scan.angle_min <= edges[0] and edges[1] <= scan.angle_max:  # a bin that is partly out of view is unknown
-            ranges[number] = _nearest_or_unknown(values[numbers == number], scan.range_max)
+        of_bin = values[numbers == number]
+        if not (scan.angle_min <= edges[0] and edges[1] <= scan.angle_max):  # partly out of view: not known to be free
+            of_bin = np.append(of_bin, np.float32(np.nan))
+        ranges[number % _MAVLINK_BINS] = _nearest_or_unknown(of_bin, scan.range_max)
     return Scan(
         angle_min=0.0,
         angle_max=(_MAVLINK_BINS - 1) * _MAVLINK_BIN,
@@ -156,7 +171,8 @@ def for_mavlink(scan: Scan) -> Scan:
 class ClearingPoints:
     """The ends of the free lines of sight of one pinhole camera, for sources that only clear.
 
-    clearing_range: metres from the camera to each point. stride: every stride-th row and column.
+    clearing_range: metres from the camera to each point. stride: every stride-th row and column; each ray stands for
+    the pixels around it, and is free only if all of them are.
     """
 
     def __init__(self, camera: CameraModel, clearing_range: float, stride: int = 4) -> None:
@@ -165,8 +181,8 @@ class ClearingPoints:
         if stride < 1:
             raise ValueError(f"stride: found {stride}, expected 1 or more")
         self._size = (camera.height, camera.width)
-        self._every = (slice(None, None, stride), slice(None, None, stride))
-        rays = camera.rays()[self._every]
+        self._starts = tuple(np.maximum(np.arange(0, side, stride) - stride // 2, 0) for side in self._size)
+        rays = camera.rays()[::stride, ::stride]
         rays = np.dstack([rays, np.ones(rays.shape[:2], dtype=np.float32)])
         self._ends = rays * (clearing_range / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
 
@@ -178,7 +194,9 @@ class ClearingPoints:
         """
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
-        return self._ends[depth[self._every] > self._ends[..., 2]]
+        rows, columns = self._starts
+        nearest = np.minimum.reduceat(np.minimum.reduceat(depth, rows, axis=0), columns, axis=1)  # NaN if one is NaN
+        return self._ends[nearest > self._ends[..., 2]]
 
 
 def _nearest_or_unknown(values: NDArray[np.float32], range_max: float) -> np.float32:
@@ -187,8 +205,45 @@ def _nearest_or_unknown(values: NDArray[np.float32], range_max: float) -> np.flo
     return (in_range if in_range.size else values).min()
 
 
-def _level_rays(camera: CameraModel, pitch: float) -> tuple[NDArray[np.float64], ...]:
+def _turn(roll: float, pitch: float) -> NDArray[np.float64]:
+    """(3, 3): turns directions in the camera's frame (x along the optical axis, y left, z up) into level ones."""
+    (sr, cr), (sp, cp) = ((math.sin(a), math.cos(a)) for a in (roll, pitch))
+    return np.array([[cp, sp * sr, sp * cr], [0, cr, -sr], [-sp, cp * sr, cp * cr]])
+
+
+def _level_rays(camera: CameraModel, turn: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     """Forward, left and up in the level frame, per metre of depth: each (height, width)."""
     right, down = np.moveaxis(camera.rays().astype(np.float64), -1, 0)
-    sine, cosine = math.sin(pitch), math.cos(pitch)
-    return cosine - down * sine, -right, -sine - down * cosine
+    return tuple(row[0] - right * row[1] - down * row[2] for row in turn)
+
+
+def _crossing(
+    slope: NDArray[np.float64], bottom: float, top: float, range_max: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Horizontal metres at which rays that climb so much enter and leave the band of heights, within range_max.
+
+    A ray that misses the band enters after it leaves. Heights count from the camera.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = np.array([bottom / slope, top / slope])
+    level = slope == 0
+    inside = -np.inf if bottom <= 0 <= top else np.inf
+    enters = np.where(level, inside, ends.min(0))
+    leaves = np.where(level, -inside, ends.max(0))
+    return np.maximum(enters, 0.0), np.minimum(leaves, range_max)
+
+
+def _in_view(
+    camera: CameraModel, turn: NDArray[np.float64], bearings: NDArray[np.float64], distance: float, height: float
+) -> NDArray[np.bool_]:
+    """Whether the points at these bearings, this far and this high above the camera are in the picture."""
+    level = np.stack([distance * np.cos(bearings), distance * np.sin(bearings), np.full_like(bearings, height)])
+    forward, left, up = turn.T @ level
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u, v = camera.cx - camera.fx * left / forward, camera.cy - camera.fy * up / forward
+    rim = 0.5 + 1e-6  # a pixel sees half a pixel beyond its middle
+    return (
+        (forward > 0)
+        & (np.abs(u - (camera.width - 1) / 2) <= (camera.width - 1) / 2 + rim)
+        & (np.abs(v - (camera.height - 1) / 2) <= (camera.height - 1) / 2 + rim)
+    )

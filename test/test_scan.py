@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.scan import ClearingPoints, Scan, ScanBuilder
+from mono_depth_ros.scan import SCAN_FORMATS, ClearingPoints, Scan, ScanBuilder, for_mavlink
+from test.conftest import fuzz
 from test.scenes import LENSES, cast, rays_of
 
 NYU = CameraModel.nyu()
@@ -119,9 +120,114 @@ def test_a_view_that_ends_on_the_floor_frees_no_more_than_it_sees():
     depth = room(1.0, [((0.0, 0.0, -1.0), 0.5)])
     far = ScanBuilder(NYU, **ROBOT, pitch=1.0, range_max=5.0).build(depth)
     assert np.isnan(far.ranges).all()
-    near = ScanBuilder(NYU, **ROBOT, pitch=1.0, range_max=0.3).build(depth)
-    ahead = np.abs(bearings(near)) < 0.3
-    assert np.isposinf(near.ranges[ahead]).all()
+    # 0.3 m ahead it looks at heights up to 0.31 m: a band to 0.3 m is seen whole, one to 1 m is not.
+    for max_height, is_free in ((0.3, True), (1.0, False)):
+        near = ScanBuilder(NYU, **(ROBOT | {"max_height": max_height}), pitch=1.0, range_max=0.3).build(depth)
+        ahead = near.ranges[np.abs(bearings(near)) < 0.3]
+        assert np.isposinf(ahead).all() if is_free else np.isnan(ahead).all()
+
+
+UNKNOWN = [math.nan, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+@pytest.mark.parametrize("format_", [lambda scan: scan, for_mavlink], ids=SCAN_FORMATS)
+def test_what_is_unknown_under_a_free_horizon_is_not_free(format_, unknown):
+    """An obstacle of 0.45 m, 1.5 m ahead, that gives no depth; above it the view is free. To its left all is seen."""
+    depth = np.full((480, 640), np.inf, np.float32)
+    rows = slice(round(NYU.cy + NYU.fy * 0.05 / 1.5), round(NYU.cy + NYU.fy * 0.4 / 1.5))  # 0.1 to 0.45 m high
+    depth[rows, 320:] = unknown
+    scan = format_(ScanBuilder(NYU, **ROBOT).build(depth))
+    theta = (bearings(scan) + math.pi) % (2 * math.pi) - math.pi
+    behind = (theta > -0.4) & (theta < -0.1)  # clockwise in mavlink's
+    ahead = (theta > 0.1) & (theta < 0.4)
+    unseen, free = (behind, ahead) if format_ is not for_mavlink else (ahead, behind)
+    assert np.isnan(scan.ranges[unseen]).all()
+    assert (scan.ranges[free] > scan.range_max).all()
+
+
+def test_what_hides_the_band_does_not_free_it():
+    """A box 0.1 to 0.2 m above the camera, 1 m ahead, hides the far part of a band that begins at 0.2 m."""
+    depth = np.full((480, 640), np.inf, np.float32)
+    builder = ScanBuilder(NYU, camera_height=0.5, min_height=0.7, max_height=0.9, max_slant=90)
+    assert np.isposinf(builder.build(depth).ranges).all()
+    depth[round(NYU.cy - 0.19 * NYU.fy) : round(NYU.cy - 0.1 * NYU.fy)] = 1.0
+    assert np.isnan(builder.build(depth).ranges).all()
+
+
+def test_a_camera_that_is_turned_sees_the_same_level_scan():
+    """A wall to the left of the vehicle, 3 m away, seen by a camera that looks there, down, and leans to its right."""
+    roll, pitch, yaw = 0.15, 0.2, 1.4
+    (sr, cr), (sp, cp), (sy, cy) = ((math.sin(a), math.cos(a)) for a in (roll, pitch, yaw))
+    about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    about_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    body_from_optical = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]])
+    level_from_optical = about_z @ about_y @ about_x @ body_from_optical
+    planes = [((0.0, 1.0, 0.0), 3.0), ((0.0, 0.0, -1.0), 0.5)]  # wall to the left, floor
+    turned = [(level_from_optical.T @ np.array(normal), distance) for normal, distance in planes]
+    depth = cast(rays_of(NYU), turned)[0].astype(np.float32)
+    scan = ScanBuilder(NYU, **ROBOT, roll=roll, pitch=pitch, yaw=yaw).build(depth)
+    theta = bearings(scan)
+    middle = np.abs(theta - yaw) < 0.3
+    assert middle.sum() > 200
+    np.testing.assert_allclose(scan.ranges[middle], 3 / np.sin(theta[middle]), rtol=3e-3)
+    numbers = for_mavlink(scan).ranges
+    # Left is 270 degrees clockwise, bin 54, and the camera looks 80 degrees to the left.
+    assert set(np.flatnonzero(np.isfinite(numbers))) <= set(range(48, 65))
+    np.testing.assert_allclose(numbers[54], 3.0, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "straight"), [(0.0, 0), (math.pi, 36), (-math.pi, 36), (math.pi / 2, 54), (-1.5708, 18)]
+)
+def test_the_bins_of_a_vehicle_are_where_the_camera_looks(yaw, straight):
+    """A pole straight ahead of the camera, and nothing else."""
+    depth = np.full((480, 640), np.inf, np.float32)
+    depth[:, 320:330] = 2.0
+    ranges = for_mavlink(ScanBuilder(NYU, **AROUND, yaw=yaw, max_slant=90).build(depth)).ranges
+    assert np.flatnonzero(ranges < 8.0).tolist() == [straight]
+    beside = [(straight + n) % 72 for n in (-5, -4, -3, -2, 2, 3, 4, 5)]
+    assert (ranges[beside] > 10.0).all()
+    assert np.isnan(np.delete(ranges, [(straight + n) % 72 for n in range(-6, 7)])).all()
+
+
+@fuzz(100)
+@given(
+    st.lists(st.sampled_from([2.0, 7.5, 9.5, 30.0, math.inf, math.nan, -math.inf]), min_size=48, max_size=48),
+    st.floats(-0.5, 0.5),
+    st.floats(-0.3, 0.3),
+    st.floats(-3.2, 3.2),
+    st.floats(0.1, 1.2),
+)
+def test_no_output_claims_free_space_that_no_pixel_saw(values, pitch, roll, yaw, camera_height):
+    """Every point of every free bearing's band that a pixel looks at is one that the pixel saw past; ray by ray."""
+    camera = CameraModel(8, 6, 6.0, 6.5, 3.7, 2.4)
+    depth = np.array(values, np.float32).reshape(6, 8)
+    builder = ScanBuilder(
+        camera, camera_height=camera_height, min_height=0.1, max_height=1.2, roll=roll, pitch=pitch, yaw=yaw,
+        range_max=6.0, max_slant=90,
+    )  # fmt: skip
+    scan = builder.build(depth)
+    mavlink = for_mavlink(scan)
+    cr, sr, cp, sp = math.cos(roll), math.sin(roll), math.cos(pitch), math.sin(pitch)
+    for v, u in np.ndindex(6, 8):
+        x, y, z = 1.0, -(u - 3.7) / 6.0, -(v - 2.4) / 6.5
+        y, z = cr * y - sr * z, sr * y + cr * z
+        x, z = cp * x + sp * z, cp * z - sp * x
+        reach = math.hypot(x, y)
+        crossed = [t for t in np.linspace(0, 6.0, 301) if 0.1 < camera_height + t * z / reach < 1.2]
+        seen = float(depth[v, u]) * reach
+        if not crossed or seen > max(crossed):
+            continue
+        bearing = math.atan2(y, x) + yaw
+        index = round((bearing - scan.angle_min) / scan.angle_increment)
+        for value in (scan.ranges[index], mavlink.ranges[round(-bearing / math.radians(5.00001)) % 72]):
+            assert not value > 6.0, (v, u, depth[v, u])
+    free = ClearingPoints(camera, 6.0, stride=2).build(depth)
+    for ray in free / free[:, 2:] if len(free) else free:
+        u, v = round(float(ray[0]) * 6.0 + 3.7), round(float(ray[1]) * 6.5 + 2.4)
+        assert (depth[max(v - 1, 0) : v + 1, max(u - 1, 0) : u + 1] > 6.0 / np.linalg.norm(ray)).all()
 
 
 def test_a_view_of_the_sky_frees_nothing():
@@ -184,6 +290,8 @@ def test_every_range_is_the_nearest_point_of_its_bearing(values, pitch, camera_h
         ({"range_min": math.nan}, "range_min, range_max"),
         ({"pitch": 1.6}, "pitch"),
         ({"pitch": math.nan}, "pitch"),
+        ({"roll": math.nan}, "roll, yaw"),
+        ({"yaw": math.inf}, "roll, yaw"),
         ({"min_height": 50.0, "max_height": 60.0}, "no pixel sees"),
         ({"max_slant": 0.0}, "max_slant"),
     ],
@@ -212,6 +320,14 @@ def test_clearing_points_by_hand():
     np.testing.assert_allclose(points.build(row(4.0, 4.0, math.inf)), [[-side, 0, side], [side, 0, side]], rtol=1e-6)
     np.testing.assert_allclose(points.build(row(3.0, 5.1, 3.0)), [[0, 0, 5]], rtol=1e-6)
     assert points.build(row(math.nan, -math.inf, 0.0)).shape == (0, 3)
+
+
+@pytest.mark.parametrize("value", [*UNKNOWN, -math.inf, 2.0])
+def test_a_ray_that_clears_stands_for_all_pixels_around_it(value):
+    """With a stride of 4, one pixel that is near or unknown takes away one ray of 19200."""
+    depth = np.full((480, 640), np.inf, np.float32)
+    depth[241, 322] = value
+    assert len(ClearingPoints(NYU, 5.0).build(depth)) == 120 * 160 - 1
 
 
 def test_clearing_points_keep_one_ray_in_stride_squared():
