@@ -22,9 +22,11 @@ class DepthCLI(LightningCLI):
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Link: the range of depth, and the normalisation that the encoder was pretrained with."""
+        """Link: the range of depth, the normalisation that the encoder was pretrained with, and the seed."""
         parser.link_arguments("model.max_depth", "data.transform.max_depth")
         parser.link_arguments("model.max_depth", "model.loss.init_args.max_depth")
+        for part in ("model.seed", "data.seed"):
+            parser.link_arguments("seed_everything", part, compute_fn=int)
         parser.link_arguments("model.encoder", "data.transform.normalisation", compute_fn=normalisation)
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:

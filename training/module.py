@@ -1,5 +1,6 @@
 """DepthModule: the network, its loss, optimiser, schedule and metrics, for Lightning's Trainer."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -31,14 +33,16 @@ class DepthModule(pl.LightningModule):
         error: train the error head too.
         encoder_weights: a local file of ImageNet weights, or an installed package that holds one; None fetches timm's.
         start: a sealed checkpoint of the same network to start from instead (fine-tuning), or to test.
+        drop_path: share of the encoder's residual blocks that a training image skips, at most (the last block's).
         freeze_norm: keep batch normalisation's statistics as they are (small batches, fine-tuning).
         loss: the loss; see `DepthLoss`.
         max_lr: of the decoder.
         encoder_lr: of the encoder; None is ``max_lr``.
-        weight_decay: 0 is Adam, as in the paper; more is AdamW.
+        weight_decay: 0 is Adam, as in the paper; more is AdamW. Biases and norms have none.
         warmup: share of the steps before OneCycleLR's peak.
         div_factor: the peak divided by the first learning rate.
         final_div_factor: the first learning rate divided by the last.
+        seed: of dropout and drop path; `training.lightning_cli` makes it the run's one seed.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class DepthModule(pl.LightningModule):
         error: bool = False,
         encoder_weights: str | None = None,
         start: str | None = None,
+        drop_path: float = 0.0,
         freeze_norm: bool = False,
         max_lr: float = 1e-4,
         encoder_lr: float | None = None,
@@ -58,10 +63,12 @@ class DepthModule(pl.LightningModule):
         warmup: float = 0.3,
         div_factor: float = 25.0,
         final_div_factor: float = 100.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["loss"])
         self.network = DepthNetwork(encoder, decoder, width, max_depth, error).to(memory_format=torch.channels_last)
+        set_drop_path(self.network.encoder, drop_path)
         self.loss = loss
         self.has_weights = False
         self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()
@@ -105,12 +112,12 @@ class DepthModule(pl.LightningModule):
                     module.eval()
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make what dropout draws a function of the epoch and of the batch's number over all processes.
+        """Make what dropout draws a function of the seed, the epoch and the batch's number over all processes.
 
         So a resumed run drops what an unbroken one does, and two processes what one does in two batches.
         """
         number = batch_idx * self.trainer.world_size + self.global_rank
-        (seed,) = np.random.SeedSequence((self.current_epoch, number)).generate_state(1).tolist()
+        (seed,) = np.random.SeedSequence((self.hparams["seed"], self.current_epoch, number)).generate_state(1).tolist()
         torch.manual_seed(seed)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -172,13 +179,11 @@ class DepthModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam (0.9, 0.999) under OneCycleLR, whose momentum cycling would override beta1."""
         h = self.hparams
-        rates = [h["encoder_lr"] or h["max_lr"], h["max_lr"]]
-        rest = [p for name, p in self.network.named_parameters() if not name.startswith("encoder.")]
-        groups = [{"params": list(self.network.encoder.parameters())}, {"params": rest}]
-        optimizer = torch.optim.AdamW(groups, lr=h["max_lr"], betas=(0.9, 0.999), weight_decay=h["weight_decay"])
+        groups = parameter_groups(self.network, h["encoder_lr"] or h["max_lr"], h["max_lr"], h["weight_decay"])
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.999))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=rates,
+            max_lr=[group["lr"] for group in groups],
             total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=h["warmup"],
             div_factor=h["div_factor"],
@@ -186,6 +191,28 @@ class DepthModule(pl.LightningModule):
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def parameter_groups(network: DepthNetwork, encoder_lr: float, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for AdamW: the encoder's weights and the rest's, and of each its vectors (biases, norms) without decay."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in network.named_parameters():
+        groups[name.startswith("encoder."), parameter.ndim <= 1].append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": encoder_lr if in_encoder else lr,
+            "weight_decay": 0.0 if is_vector else weight_decay,
+        }
+        for (in_encoder, is_vector), parameters in groups.items()
+    ]
+
+
+def set_drop_path(encoder: nn.Module, largest: float) -> None:
+    """Let training skip residual blocks (stochastic depth), with a probability that grows linearly to ``largest``."""
+    blocks = [module for module in encoder.modules() if hasattr(module, "drop_path")]
+    for number, block in enumerate(blocks):
+        block.drop_path = DropPath(largest * number / max(len(blocks) - 1, 1)) if largest else nn.Identity()
 
 
 def at_size_of(truth: Tensor, values: Tensor) -> Tensor:

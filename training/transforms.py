@@ -6,6 +6,7 @@ number comes from the generator given.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.checkpoint import STRIDE
 from mono_depth_ros.estimator import network_size
 from training.data.frame import RgbdFrame
 
@@ -67,13 +69,15 @@ def turn(frame: RgbdFrame, axis_angle: Sequence[float] | NDArray[np.float64]) ->
     return replace(frame, rgb=np.asarray(rgb, np.uint8), depth=np.asarray(depth / forward, np.float32))
 
 
-def cut_depth(frame: RgbdFrame, left: int, width: int, max_depth: float) -> RgbdFrame:
-    """Replace columns left..left+width of the colour by depth / max_depth as grey (CutDepth, vertical)."""
-    columns = np.s_[:, left : left + width]
-    grey = np.clip(frame.depth[columns] * (255 / max_depth), 0, 255).round().astype(np.uint8)
-    rgb = frame.rgb.copy()
-    rgb[columns] = grey[..., None]
-    return replace(frame, rgb=rgb)
+def cut_depth(image: Tensor, depth: Tensor, left: int, width: int, max_depth: float) -> Tensor:
+    """Replace columns left..left+width of the image by depth / max_depth as grey (CutDepth, vertical).
+
+    image (3, H, W) uint8; depth (1, H, W) as the network is to predict it, so that grey names the target itself.
+    """
+    columns = np.s_[..., left : left + width]
+    image = image.clone()
+    image[columns] = (depth[columns] * (255 / max_depth)).clamp(0, 255).round().to(torch.uint8)
+    return image
 
 
 def focal_length(camera: CameraModel) -> float:
@@ -94,12 +98,14 @@ def canonical_focal_length(input_size: tuple[int, int]) -> float:
 
 @dataclass(frozen=True)
 class TrainTransform:
-    """Training: CutDepth, flip, turn, zoom and crop, colour, then the canonical camera; the defaults are the paper's.
+    """Training: flip, turn, zoom and crop, colour, the canonical camera, CutDepth; the defaults are the paper's.
 
     Attributes:
         input_size: height and width that a whole frame is brought to (it covers them, where its shape is another).
         focal_length: pixels, of the canonical camera; None is that of NYU Depth V2 brought to input_size.
         crop_size: height and width of the part of it that is taken, and of the samples.
+        scales: by which both sizes are multiplied, one of them a batch; samples then have multiples of 32 pixels. The
+            canonical camera stays: a frame shown larger has nearer canonical depth, as in `estimator.metric_scale`.
         zoom: smallest and largest magnification, at least 1; a magnified frame has a longer focal length, and so
             nearer canonical depth.
         flip: probability of mirroring.
@@ -107,6 +113,10 @@ class TrainTransform:
         cut_depth: probability of CutDepth.
         cut_depth_width: CutDepth's width, as a share of what lies right of its left edge, at most.
         color: largest change of brightness, contrast and saturation, as shares, and of hue, in turns.
+        grey: probability of losing all colour.
+        blur: largest standard deviation of a Gaussian blur that half of the samples get, pixels.
+        noise: largest standard deviation of Gaussian noise, as a share of the range.
+        erase: probability of covering a rectangle of up to an eighth of the image with one colour.
         max_depth: metres; canonical depth is valid between 1 mm and it.
         normalisation: mean and deviation of RGB in [0, 1] that the encoder was pretrained with.
     """
@@ -114,12 +124,17 @@ class TrainTransform:
     input_size: tuple[int, int] = (480, 640)
     focal_length: float | None = None
     crop_size: tuple[int, int] = (448, 576)
+    scales: tuple[float, ...] = (1.0,)
     zoom: tuple[float, float] = (1.0, 1.0)
     flip: float = 0.5
     turn: float = 0.0
     cut_depth: float = 0.25
     cut_depth_width: float = 0.75
     color: tuple[float, float, float, float] = (0.2, 0.2, 0.2, 0.05)
+    grey: float = 0.0
+    blur: float = 0.0
+    noise: float = 0.0
+    erase: float = 0.0
     max_depth: float = 10.0
     normalisation: tuple[Rgb, Rgb] = IMAGENET
 
@@ -128,45 +143,66 @@ class TrainTransform:
             raise ValueError(f"crop_size: found {self.crop_size}, expected no more than input_size {self.input_size}")
         if not 1 <= self.zoom[0] <= self.zoom[1]:
             raise ValueError(f"zoom: found {self.zoom}, expected 1 <= smallest <= largest")
+        if not self.scales or min(self.scales) <= 0:
+            raise ValueError(f"scales: found {self.scales}, expected one positive number or more")
 
     @property
     def canonical(self) -> float:
         """Focal length of the canonical camera, pixels."""
         return self.focal_length or canonical_focal_length(self.input_size)
 
-    def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample:
-        """Sample of one frame.
+    def __call__(self, frame: RgbdFrame, rng: np.random.Generator, scale: float = 1.0) -> Sample:
+        """Sample of one frame, ``scale`` times as large as ``crop_size``.
 
         Returns image (3, h, w) float32, normalised; depth (1, h, w) float32, metres in the canonical camera; mask
         (1, h, w) bool, where depth is valid.
         """
-        if rng.random() < self.cut_depth:
-            frame = self._cut_depth(frame, rng)
         if rng.random() < self.flip:
             frame = flip(frame)
         if self.turn:
             frame = turn(frame, rng.normal(0, np.radians(self.turn), 3))
-        frame = self._zoom_and_crop(frame, rng)
-        image = seeded(v2.ColorJitter(*self.color), image_tensor(frame), seed=int(rng.integers(2**63)))
+        frame = self._zoom_and_crop(frame, rng, scale)
+        image = seeded(self._colors, image_tensor(frame), seed=int(rng.integers(2**63)))
         depth = depth_tensor(frame) * (self.canonical / focal_length(frame.camera))
+        if rng.random() < self.cut_depth:
+            image = self._cut_depth(image, depth, rng)
         return {"image": normalised(image, self.normalisation), "depth": depth, "mask": valid(depth, self.max_depth)}
 
-    def _cut_depth(self, frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
-        """CutDepth as GLPDepth draws it."""
-        alpha, beta = rng.random(2)
-        columns = frame.camera.width
-        width = int(max((columns - alpha * columns) * beta * self.cut_depth_width, 1))
-        return cut_depth(frame, int(alpha * columns), width, self.max_depth)
+    @cached_property
+    def _colors(self) -> nn.Module:
+        """All that changes colour and leaves geometry alone."""
+        steps: list[nn.Module] = [v2.ColorJitter(*self.color)]
+        if self.grey:
+            steps.append(v2.RandomGrayscale(self.grey))
+        if self.blur:
+            kernel = 2 * int(np.ceil(2 * self.blur)) + 1
+            steps.append(v2.RandomApply([v2.GaussianBlur(kernel, (0.1, self.blur))], p=0.5))
+        if self.noise:
+            steps.append(Noise(self.noise))
+        if self.erase:
+            steps.append(RandomErasing(self.erase))
+        return v2.Compose(steps)
 
-    def _zoom_and_crop(self, frame: RgbdFrame, rng: np.random.Generator) -> RgbdFrame:
+    def _cut_depth(self, image: Tensor, depth: Tensor, rng: np.random.Generator) -> Tensor:
+        """CutDepth with the strip that GLPDepth draws, but of canonical depth, after all that could change its grey."""
+        alpha, beta = rng.random(2)
+        columns = image.shape[-1]
+        width = int(max((columns - alpha * columns) * beta * self.cut_depth_width, 1))
+        return cut_depth(image, depth, int(alpha * columns), width, self.max_depth)
+
+    def _zoom_and_crop(self, frame: RgbdFrame, rng: np.random.Generator, scale: float = 1.0) -> RgbdFrame:
         """Cut the window that the magnified frame's crop shows, then resize it: one resampling for both."""
         camera = frame.camera
+        sample = self.crop_size if scale == 1 else [STRIDE * round(side * scale / STRIDE) for side in self.crop_size]
+        covering = covering_scale(camera, self.input_size) * scale
         magnification = float(np.exp(rng.uniform(*np.log(self.zoom))))
-        scale = covering_scale(camera, self.input_size) * magnification
-        height, width = (round(side / scale) for side in self.crop_size)
+        height, width = (
+            min(round(side / (covering * magnification)), whole)
+            for side, whole in zip(sample, (camera.height, camera.width), strict=True)
+        )
         x = int(rng.integers(camera.width - width + 1))
         y = int(rng.integers(camera.height - height + 1))
-        return resize(crop(frame, x, y, width, height), self.crop_size[1], self.crop_size[0])
+        return resize(crop(frame, x, y, width, height), sample[1], sample[0])
 
 
 @dataclass(frozen=True)
@@ -185,8 +221,8 @@ class EvaluationTransform:
     max_depth: float
     normalisation: tuple[Rgb, Rgb] = IMAGENET
 
-    def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample:
-        """Sample of one frame; nothing is random.
+    def __call__(self, frame: RgbdFrame, rng: np.random.Generator, scale: float = 1.0) -> Sample:
+        """Sample of one frame; nothing is random, and ``scale`` is not used: whole frames are evaluated.
 
         Returns image (3, h, w) float32, normalised; depth (1, H, W) float32, metres; mask (1, H, W) bool, where depth
         is valid; scale () float32, metres per metre of canonical depth.
@@ -194,13 +230,13 @@ class EvaluationTransform:
         camera = frame.camera
         height, width = network_size(camera.height, camera.width, self.input_size)
         shown = resize(frame, width, height)
-        scale = focal_length(shown.camera) / self.canonical
+        metres = focal_length(shown.camera) / self.canonical
         depth = depth_tensor(frame)
         return {
             "image": normalised(image_tensor(shown), self.normalisation),
             "depth": depth,
             "mask": valid(depth, self.max_depth),
-            "scale": torch.tensor(scale, dtype=torch.float32),
+            "scale": torch.tensor(metres, dtype=torch.float32),
         }
 
 
@@ -223,6 +259,32 @@ def normalised(image: Tensor, normalisation: tuple[Rgb, Rgb]) -> Tensor:
 def valid(depth: Tensor, max_depth: float) -> Tensor:
     """Boolean: known and in range."""
     return (depth > MIN_DEPTH) & (depth < max_depth)
+
+
+class Noise(nn.Module):
+    """Gaussian noise of a random strength up to ``largest``, a share of the range of uint8."""
+
+    def __init__(self, largest: float) -> None:
+        super().__init__()
+        self.largest = largest
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (3, H, W) uint8 to the same."""
+        sigma = 255 * self.largest * torch.rand(())
+        return (image + sigma * torch.randn(image.shape)).clamp(0, 255).round().to(torch.uint8)
+
+
+class RandomErasing(nn.Module):
+    """Cover a rectangle of 2 % to an eighth of the image with one random colour, with probability ``p``."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (3, H, W) uint8 to the same."""
+        color = torch.randint(256, (3,)).tolist()
+        return v2.RandomErasing(self.p, scale=(0.02, 0.125), value=color)(image)
 
 
 def seeded(transform: nn.Module, image: Tensor, seed: int) -> Tensor:

@@ -65,6 +65,13 @@ def test_every_epoch_shuffles_all_frames_anew():
     assert orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]) == list(range(30))
 
 
+def test_a_batch_has_one_scale_the_same_for_every_process_and_all_scales_come():
+    samples = Samples(Planes(60, SMALL), TRANSFORM, seed=1)
+    ranks = [[r.scale for r in EpochSampler(samples, rank, 2, batch_size=3, scales=(0.5, 1.0, 2.0))] for rank in (0, 1)]
+    assert ranks[0] == ranks[1] and set(ranks[0]) == {0.5, 1.0, 2.0}
+    assert all(len(set(ranks[0][i : i + 3])) == 1 for i in range(0, 30, 3))
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 5))
 def test_evaluation_takes_each_frame_once_and_fills_up_with_nothing(frames, world_size):

@@ -181,6 +181,17 @@ def test_a_sealed_checkpoint_is_calibrated_and_tests_as_the_run_did(config, unbr
     assert checkpoint.load(sealed).info.metrics["AbsRel"] == pytest.approx(results["AbsRel"], rel=2e-2)
 
 
+def test_one_seed_moves_order_augmentation_dropout_and_weights(config):
+    from training.lightning_cli import assemble
+
+    weights = []
+    for seed in (1, 2):
+        cli = assemble([f"--config={config}", f"--seed_everything={seed}"])
+        assert cli.datamodule.seed == cli.model.hparams["seed"] == seed
+        weights.append(cli.model.network.depth_head[0].weight)
+    assert not torch.equal(*weights)
+
+
 def test_an_unknown_key_stops_the_run(config):
     done = subprocess.run(
         command("fit", f"--config={config}", "--model.max_lrr=1"), cwd=REPOSITORY, env=environment(),

@@ -114,37 +114,47 @@ class TestGeometry:
         assert np.abs(rgb - blocks).max() <= 1
 
 
+def grey_columns(sample: dict[str, torch.Tensor], depth: float) -> np.ndarray:
+    """Columns of a sample that are the grey of a depth of 10 m all over."""
+    mean, std = torch.tensor(transforms.IMAGENET)
+    pixels = (sample["image"].permute(1, 2, 0) * std + mean) * 255
+    grey = ((pixels - round(depth * 25.5)).abs() < 0.01).all(dim=-1)
+    return grey.all(dim=0).nonzero().flatten().numpy()
+
+
 class TestCutDepth:
     def test_columns_become_depth_as_grey(self):
         """2.5 m of 10 m is 255 / 4 = 63.75: grey 64."""
         frame = frame_of(SMALL, 2.5)
-        cut = transforms.cut_depth(frame, left=20, width=15, max_depth=10)
-        assert (cut.rgb[:, 20:35] == 64).all()
-        np.testing.assert_array_equal(
-            np.delete(cut.rgb, np.s_[20:35], axis=1), np.delete(frame.rgb, np.s_[20:35], axis=1)
-        )
-        assert cut.depth is frame.depth and not (frame.rgb[:, 20:35] == 64).all()
+        image = transforms.image_tensor(frame)
+        cut = transforms.cut_depth(image, transforms.depth_tensor(frame), left=20, width=15, max_depth=10)
+        assert (cut[..., 20:35] == 64).all()
+        assert torch.equal(cut[..., :20], image[..., :20]) and torch.equal(cut[..., 35:], image[..., 35:])
+        assert not (image[..., 20:35] == 64).all()
 
     def test_depth_beyond_the_range_is_white_and_unknown_depth_black(self):
-        depth = np.full((60, 80), 30.0)
-        depth[:, :40] = 0
-        rgb = transforms.cut_depth(frame_of(SMALL, depth), 0, 80, max_depth=10).rgb
-        assert (rgb[:, :40] == 0).all() and (rgb[:, 40:] == 255).all()
+        depth = torch.full((1, 60, 80), 30.0)
+        depth[..., :40] = 0
+        cut = transforms.cut_depth(torch.full((3, 60, 80), 9, dtype=torch.uint8), depth, 0, 80, max_depth=10)
+        assert (cut[..., :40] == 0).all() and (cut[..., 40:] == 255).all()
 
     @given(seeds)
     @settings(max_examples=40, deadline=None)
     def test_the_strip_is_drawn_as_glpdepth_draws_it(self, seed):
         """Of 640 columns: l = int(alpha W), w = int(max((W - alpha W) beta 0.75, 1)), full height."""
         rng = np.random.default_rng(seed)
-        rng.random()  # whether to cut
+        (
+            rng.random(),
+            rng.random(),
+            rng.integers(1),
+            rng.integers(1),
+            rng.integers(2**63),
+            rng.random(),
+        )  # what is before
         alpha, beta = rng.random(2)
         left, width = int(alpha * 640), int(max((640 - alpha * 640) * beta * 0.75, 1))
         options = {**PLAIN, "cut_depth": 1.0, "crop_size": (480, 640)}
-        image = sample_of(TrainTransform(**options), frame_of(NYU, 4.0), seed)["image"]
-        mean, std = torch.tensor(transforms.IMAGENET)
-        pixels = (image.permute(1, 2, 0) * std + mean) * 255
-        grey = ((pixels - 102).abs() < 0.01).all(dim=-1)  # 4 m of 10 m is 102
-        columns = grey.all(dim=0).nonzero().flatten()
+        columns = grey_columns(sample_of(TrainTransform(**options), frame_of(NYU, 4.0), seed), 4.0)
         assert (int(columns[0]), len(columns)) == (left, width) and left + width <= 640
 
     def test_a_quarter_of_the_samples_is_cut(self):
@@ -153,18 +163,15 @@ class TestCutDepth:
         cut = sum(not torch.equal(sample_of(transform, frame_of(SMALL), seed)["image"], plain) for seed in range(800))
         assert cut == pytest.approx(200, abs=4 * (800 * 0.25 * 0.75) ** 0.5)
 
-    def test_it_comes_before_flip(self):
-        """The strip is cut from the upright frame, then mirrored with it: the same seed, with and without flip."""
-        options: dict[str, Any] = {
-            "input_size": (60, 80),
-            "crop_size": (60, 80),
-            "color": PLAIN["color"],
-            "cut_depth": 1.0,
-        }
-        upright = sample_of(TrainTransform(flip=0, **options), frame_of(SMALL), 3)
-        mirrored = sample_of(TrainTransform(flip=1, **options), frame_of(SMALL), 3)
-        for key in ("image", "depth", "mask"):
-            assert torch.equal(mirrored[key], upright[key].flip(-1))
+    @pytest.mark.parametrize("camera", [NYU, REPLICA])
+    @given(st.floats(1, 2), seeds)
+    @settings(max_examples=20, deadline=None)
+    def test_grey_names_the_target_through_every_lens_zoom_and_colour(self, camera, zoom, seed):
+        transform = TrainTransform(input_size=(96, 128), crop_size=(96, 128), zoom=(zoom, zoom), cut_depth=1.0)
+        sample = sample_of(transform, frame_of(camera, 4.0), seed)
+        target = float(sample["depth"][0, 0, 0])
+        assert target != pytest.approx(4.0, abs=0.02) or camera == NYU
+        assert len(grey_columns(sample, target)) > 0
 
 
 class TestTrainTransform:
@@ -236,6 +243,27 @@ class TestTrainTransform:
         depth = sample_of(TrainTransform(focal_length=100.0, **PLAIN), frame_of(NYU, 2.0))["depth"]
         torch.testing.assert_close(depth, torch.full_like(depth, 2 * 100 / NYU_FOCAL))
 
+    @pytest.mark.parametrize("scale", [0.5, 0.75, 1.25])
+    def test_a_frame_shown_larger_has_nearer_canonical_depth(self, scale):
+        """As through a lens longer by the scale: 2 m become 2 / scale, in samples of multiples of 32."""
+        transform = TrainTransform(input_size=(256, 320), focal_length=259.58, crop_size=(224, 288), **PLAIN)
+        depth = transform(frame_of(NYU, 2.0), np.random.default_rng(0), scale)["depth"]
+        assert tuple(depth.shape[1:]) == (32 * round(7 * scale), 32 * round(9 * scale))
+        # The canonical camera is NYU's with 240 rows; input_size has 256.
+        torch.testing.assert_close(depth, torch.full_like(depth, 2 * 240 / 256 / scale), rtol=0.02, atol=0)
+
+    @pytest.mark.parametrize("option", ["grey", "blur", "noise", "erase"])
+    def test_every_change_of_colour_changes_colour_and_nothing_else(self, option):
+        strongest = {"grey": 1.0, "blur": 4.0, "noise": 0.1, "erase": 1.0}[option]
+        plain, changed = (TrainTransform(**WHOLE, **PLAIN, **o) for o in ({}, {option: strongest}))
+        found = [sample_of(changed, frame_of(SMALL), seed) for seed in range(4)]
+        expected = sample_of(plain, frame_of(SMALL))
+        assert any(not torch.equal(f["image"], expected["image"]) for f in found)
+        assert all(torch.equal(f[key], expected[key]) for f in found for key in ("depth", "mask"))
+        assert all(
+            torch.equal(f["image"], sample_of(changed, frame_of(SMALL), i)["image"]) for i, f in enumerate(found)
+        )
+
     def test_colour_jitter_leaves_geometry_alone(self):
         jittered, plain = TrainTransform(), TrainTransform(color=PLAIN["color"])
         found, expected = (sample_of(transform, frame_of(NYU), 5) for transform in (jittered, plain))
@@ -250,6 +278,7 @@ class TestTrainTransform:
                 r"crop_size: found \(448, 641\), expected no more than input_size \(480, 640\)",
             ),
             ({"zoom": (0.8, 1.2)}, r"zoom: found \(0.8, 1.2\), expected 1 <= smallest <= largest"),
+            ({"scales": ()}, r"scales: found \(\), expected one positive number or more"),
         ],
     )
     def test_impossible_settings_are_named(self, options, message):

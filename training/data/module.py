@@ -46,7 +46,8 @@ class RgbdData(pl.LightningDataModule):
             raise ValueError(f"batch_size: found {self.batch_size}, expected a multiple of the {world_size} processes")
         samples = self._samples("train", self.transform)
         batch_size = self.batch_size // world_size
-        return self._loader(samples, EpochSampler(samples, rank, world_size, batch_size), batch_size)
+        sampler = EpochSampler(samples, rank, world_size, batch_size, self.transform.scales)
+        return self._loader(samples, sampler, batch_size)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Single samples of `EvaluationTransform`, because sets differ in size."""

@@ -1,6 +1,6 @@
 """Which sample comes when: a function of seed, epoch and position alone, so that a resumed run sees the same ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,11 +12,12 @@ from training.transforms import Sample
 
 
 class Request(NamedTuple):
-    """One sample asked of `Samples`; a filler makes the processes' shares equal, and has no valid pixel."""
+    """One sample asked of `Samples`, at a scale; a filler makes the processes' shares equal, and has no valid pixel."""
 
     epoch: int
     frame: int
     filler: bool = False
+    scale: float = 1.0
 
 
 class Frames(Protocol):
@@ -27,9 +28,9 @@ class Frames(Protocol):
 
 
 class Transform(Protocol):
-    """A frame to a sample, by the numbers of a generator."""
+    """A frame to a sample of its usual size times ``scale``, by the numbers of a generator."""
 
-    def __call__(self, frame: RgbdFrame, rng: np.random.Generator) -> Sample: ...  # noqa: D102
+    def __call__(self, frame: RgbdFrame, rng: np.random.Generator, scale: float = 1.0) -> Sample: ...  # noqa: D102
 
 
 class Samples(Dataset[Sample]):
@@ -45,22 +46,25 @@ class Samples(Dataset[Sample]):
     def __getitem__(self, request: Request) -> Sample:
         """Read a frame and transform it."""
         rng = np.random.default_rng((self.seed, request.epoch, request.frame))
-        sample = self.transform(self.frames[request.frame], rng)
+        sample = self.transform(self.frames[request.frame], rng, request.scale)
         if request.filler:
             sample["mask"].zero_()
         return sample
 
 
 class EpochSampler(DistributedSampler):
-    """Training order: shuffled by seed and epoch, dealt to the processes a batch at a time.
+    """Training order: shuffled by seed and epoch, dealt to the processes a batch at a time, all of one random scale.
 
     So processes with batches of B see, step by step, what one process sees that accumulates over as many batches of B.
     The last, incomplete round is left out. Lightning calls ``set_epoch``, also after resuming, and leaves a
     DistributedSampler as it is.
     """
 
-    def __init__(self, samples: Samples, rank: int, world_size: int, batch_size: int) -> None:
+    def __init__(
+        self, samples: Samples, rank: int, world_size: int, batch_size: int, scales: Sequence[float] = (1.0,)
+    ) -> None:
         super().__init__(samples, world_size, rank, seed=samples.seed)
+        self.scales = scales
         self.frames, self.batch_size = len(samples), batch_size
         self.rounds = self.frames // (batch_size * world_size)
 
@@ -73,7 +77,12 @@ class EpochSampler(DistributedSampler):
         generator = torch.Generator().manual_seed(self.seed + self.epoch)
         order = torch.randperm(self.frames, generator=generator)[: len(self) * self.num_replicas]
         own = order.view(self.rounds, self.num_replicas, self.batch_size)[:, self.rank]
-        return (Request(self.epoch, frame) for frame in own.flatten().tolist())
+        chosen = torch.randint(len(self.scales), (self.rounds,), generator=generator).tolist()
+        return (
+            Request(self.epoch, frame, scale=self.scales[scale])
+            for batch, scale in zip(own.tolist(), chosen, strict=True)
+            for frame in batch
+        )
 
 
 class EvaluationSampler(DistributedSampler):
