@@ -33,7 +33,7 @@ lint: $(VENV)/.test
 	$(VENV)/bin/python -m mypy
 
 bench: $(VENV)/.test
-	$(VENV)/bin/mono-depth benchmark --peers --node 30 --rounds 8
+	$(VENV)/bin/python -m benchmark --rounds 8 --seconds 30
 
 soak: $(VENV)/.test
 	$(VENV)/bin/python -u -m test.soak --minutes 30

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mono-depth {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        extra = {"doctor": "ros", "benchmark": "benchmark"}.get(options.command, "export")
+        extra = "ros" if options.command == "doctor" else "export"
         print(f"mono-depth {options.command}: {error}; pip install 'mono_depth_ros[{extra}]'", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -92,16 +92,8 @@ def parser() -> argparse.ArgumentParser:
     )
     quantize.add_argument("--frames", type=int, default=200, help="use so many of them, evenly spread")
 
-    benchmark = add("benchmark", run_benchmark, "time each engine here at each input size", (checkpoint,))
-    benchmark.add_argument("--peers", action="store_true", help="other networks beside ours")
-    benchmark.add_argument(
-        "--node", type=float, nargs="?", const=300.0, default=0.0, metavar="SECONDS", help="the node too (default: 300)"
-    )
-    benchmark.add_argument("--rounds", type=int, default=20, help="turns of each contender (default: 20)")
-    benchmark.add_argument("--report", type=Path, help=".md file to write; pictures and numbers go beside it")
-    benchmark.add_argument(
-        "--results", type=Path, help="numbers of an earlier run (.json): measure nothing, write them anew"
-    )
+    benchmark = add("benchmark", run_benchmark, "time each backend here at several input sizes", (checkpoint,))
+    benchmark.add_argument("--seconds", type=float, default=1.0, help="for each of them at each size (default: 1)")
 
     doctor = add("doctor", run_doctor, "look at the live ROS graph: what is wrong, and what mends it", ())
     doctor.add_argument("--node", default="depth_node", help="its name (default: depth_node)")
@@ -206,26 +198,10 @@ def run_quantize(options: argparse.Namespace) -> None:
 
 
 def run_benchmark(options: argparse.Namespace) -> None:
-    """Time the network on each engine here, print the tables, and write the report."""
-    from mono_depth_ros.benchmark import measure, peers, results, tables
+    """Print how long a frame takes on each backend at each size."""
+    from mono_depth_ros import benchmark
 
-    if options.rounds < 1:
-        raise ValueError(f"--rounds: found {options.rounds}, expected 1 or more")
-    picture = None
-    if options.report:  # What may be missing is missed now, not after a quarter of an hour.
-        from mono_depth_ros.benchmark import report
-
-        picture = report.picture(options.report, "node")
-        picture.parent.mkdir(parents=True, exist_ok=True)
-    if options.results:
-        found = results.Results.load(options.results)
-    else:
-        checkpoint = checkpoints.load(options.checkpoint)
-        chosen = peers.PEERS if options.peers else ()
-        found = measure.run(checkpoint, machine.detect(), options.rounds, chosen, options.node, picture)
-    print(tables.printed(found))
-    if options.report:
-        report.write(found, options.report)
+    print(benchmark.measure(checkpoints.load(options.checkpoint), machine.detect(), options.seconds))
 
 
 def run_doctor(options: argparse.Namespace) -> None:

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from mono_depth_ros.benchmark.tables import markdown
 from mono_depth_ros.demo.document import Part
+from mono_depth_ros.tables import markdown
 from test.conftest import REPOSITORY
 
 PROPERTIES = ["-m", "fuzz", "--hypothesis-profile=thousands", "--hypothesis-show-statistics", "--ignore=test/training"]

@@ -1,5 +1,6 @@
 """`mono-depth` as a user runs it, on real frames and in a process of its own where that matters."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mono_depth_ros import CameraModel, DepthEstimator
+from mono_depth_ros import CameraModel, DepthEstimator, benchmark
+from mono_depth_ros.backends.machine import Machine
 from mono_depth_ros.cli import main, millimetres
 
 
@@ -127,6 +129,21 @@ def test_an_error_is_one_line_and_exit_code_1(arguments, message, capsys, monkey
     assert run(*arguments) == 1
     printed = capsys.readouterr().err
     assert printed.startswith(message) and printed.count("\n") == 1
+
+
+def test_benchmark_is_one_table_of_backends_and_sizes(sealed_checkpoint, capsys):
+    assert run("benchmark", "--checkpoint", sealed_checkpoint.path, "--seconds", 0) == 0
+    header, _, *rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.strip().splitlines()]
+    assert header == ["milliseconds a frame", "128x160", "256x320", "352x480", "480x640"]
+    assert {"openvino cpu fp32", "onnxruntime cpu fp32", "torch cpu fp32"} <= {name for name, *_ in rows}
+    assert all(float(number) > 0 for _, *numbers in rows for number in numbers)
+
+
+def test_a_backend_that_fails_is_a_row_that_says_why(sealed_checkpoint):
+    broken = Machine(openvino=("FP32",), onnxruntime=("CUDAExecutionProvider",), gpu="a GPU that is not here")
+    table = benchmark.measure(sealed_checkpoint, broken, 0)
+    assert re.search(r"^\| onnxruntime cuda fp32: .+ \| - \| - \|", table, re.MULTILINE)
+    assert re.search(r"^\| openvino cpu fp32 \| \d", table, re.MULTILINE)
 
 
 def test_the_command_starts_without_pytorch_or_ros():

@@ -13,7 +13,8 @@ import pytest
 
 from test.conftest import REPOSITORY
 
-FOLDERS = ("mono_depth_ros", "training")
+FOLDERS = ("mono_depth_ros", "training", "benchmark")
+
 ROS = (
     "rclpy", "cv_bridge", "ament_index_python", "launch", "launch_ros", "tf2_ros", "rosidl_*",
     "*_msgs", "*_srvs", "*_interfaces", "message_filters", "diagnostic_updater",
@@ -21,15 +22,21 @@ ROS = (
 
 # (files the rule is for, files exempt from it, modules never imported there; "mono_depth_ros" stands for all within it)
 FORBIDDEN = [
-    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*"), ROS),
-    ("mono_depth_ros/*", (), ("training", "test")),
+    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "benchmark/node*"), ROS),
+    ("mono_depth_ros/*", (), ("training", "benchmark", "test")),
+    ("training/*", (), ("benchmark", "test")),
+    ("benchmark/*", (), ("training.[!b]*", "test")),  # of training only its baselines
     ("mono_depth_ros/backends/openvino_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
     ("mono_depth_ros/backends/onnxruntime_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
     ("mono_depth_ros/checkpoint.py", (), ("torch", "mono_depth_ros.network", "mono_depth_ros.backends")),
     # The one way through the house: ros -> estimator -> backends -> network. Nothing flows back.
     ("mono_depth_ros/network/*", (), ("mono_depth_ros.backends", "mono_depth_ros.estimator")),
     ("mono_depth_ros/backends/*", (), ("mono_depth_ros.estimator",)),
-    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.ros",)),
+    (
+        "*",
+        ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py", "benchmark/node.py"),
+        ("mono_depth_ros.ros",),
+    ),
     ("mono_depth_ros/*", ("mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.demo",)),
 ]
 
@@ -80,7 +87,7 @@ def import_circle(root: Path) -> list[str]:
 
 
 def broken_rules(root: Path) -> list[str]:
-    """One line for each import under root's mono_depth_ros/ and training/ that the rules forbid."""
+    """One line for each import under root's folders of code that the rules forbid."""
     found = []
     for path in sorted(p for folder in FOLDERS for p in (root / folder).rglob("*.py")):
         file, modules = path.relative_to(root).as_posix(), sorted(imported_modules(path, root))
@@ -127,6 +134,10 @@ def test_an_import_circle_is_found(tmp_path: Path):
         ("mono_depth_ros/cli.py", "import importlib; importlib.import_module('rclpy')", "rclpy"),
         ("training/losses.py", "from std_srvs.srv import Trigger", "std_srvs.srv.Trigger"),
         ("mono_depth_ros/ros/node.py", "from training.losses import silog", "training.losses.silog"),
+        ("mono_depth_ros/cli.py", "from benchmark import race", "benchmark.race"),
+        ("training/module.py", "import benchmark.cost", "benchmark.cost"),
+        ("benchmark/race.py", "from training import losses", "training.losses"),
+        ("benchmark/report.py", "import rclpy", "rclpy"),
         ("mono_depth_ros/backends/openvino_backend.py", "import torch.nn", "torch.nn"),
         ("mono_depth_ros/backends/onnxruntime_backend.py", "def f():\n    from torch import nn", "torch.nn"),
         ("mono_depth_ros/backends/onnxruntime_backend.py", "from .. import network", "mono_depth_ros.network"),

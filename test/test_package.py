@@ -15,12 +15,12 @@ import pytest
 
 import mono_depth_ros
 from test.conftest import REPOSITORY
-from test.test_imports import ROS, belongs, imported_modules
+from test.test_imports import FOLDERS, ROS, belongs, imported_modules
 
 EXECUTABLES = ("depth_node", "virtual_camera", "mono-depth")
 SOURCES = (
     "package.xml", "setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.rst",
-    "mono_depth_ros", "training", "launch", "config", "resource", "test",
+    "mono_depth_ros", "training", "benchmark", "launch", "config", "resource", "test",
 )  # fmt: skip
 
 # Import name -> name on PyPI, where the two differ.
@@ -42,7 +42,7 @@ def metadata() -> configparser.ConfigParser:
 
 def imports_of(folder: str) -> set[str]:
     """Top-level modules that the files of a folder import and that are neither ours nor the standard library's."""
-    ours = {"mono_depth_ros", "training", "test", *sys.stdlib_module_names}
+    ours = {"mono_depth_ros", "training", "benchmark", "test", *sys.stdlib_module_names}
     files = (REPOSITORY / folder).rglob("*.py")
     return {module.split(".")[0] for path in files for module in imported_modules(path, REPOSITORY)} - ours
 
@@ -99,7 +99,7 @@ def test_setup_cfg_declares_every_pypi_package_that_is_imported():
     requirements = [sections["options"]["install_requires"], *sections["options.extras_require"].values()]
     lines = [line for text in requirements for line in text.split("\n")]
     declared = {line.split("[")[0].split(">")[0].strip().lower() for line in lines}
-    imported = set().union(*(imports_of(folder) for folder in ("mono_depth_ros", "training", "test")))
+    imported = set().union(*(imports_of(folder) for folder in (*FOLDERS, "test")))
     pypi = {DISTRIBUTIONS.get(name, name).lower() for name in imported if not belongs(name, ROS)}
     assert {name.replace("_", "-") for name in pypi} - declared == set()
 

@@ -26,7 +26,6 @@ from tqdm import tqdm
 
 from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import machine
-from mono_depth_ros.benchmark.tables import markdown
 from mono_depth_ros.demo.camera_process import raw_camera_info
 from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
 from mono_depth_ros.demo.document import Part
@@ -36,6 +35,7 @@ from mono_depth_ros.demo.sources import parse_source
 from mono_depth_ros.io import Frame, Source, SourceError
 from mono_depth_ros.ros.messages import rgb_message
 from mono_depth_ros.ros.qos import OUTPUT
+from mono_depth_ros.tables import markdown
 
 FRAME_ID = "camera_optical_frame"
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark import backends, peers
+from benchmark.race import Contender, race, timing, turn
+from benchmark.results import Results
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.backends.machine import Machine
-from mono_depth_ros.benchmark import contenders, measure
-from mono_depth_ros.benchmark.peers import FAST_DEPTH
-from mono_depth_ros.benchmark.race import Contender, race, timing, turn
+from test.benchmark.runs import FACTS
 
 CPU = Machine(cpu="a CPU", cores=2, openvino=("FP32",), torch=True)
 
@@ -58,7 +59,7 @@ def test_a_contender_that_fails_in_its_turn_is_named(fault, message, tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, on which it can start")
 def test_a_contender_that_cannot_start_is_named(sealed_checkpoint):
-    broken = contenders.Own("mono_depth_ros", "torch", "cuda", "fp16", 32, 32, sealed_checkpoint.path)
+    broken = backends.Own("mono_depth_ros", "torch", "cuda", "fp16", 32, 32, sealed_checkpoint.path)
     with pytest.raises(BackendError, match="torch cuda fp16: torch on cuda in fp16 failed"):
         race([broken], 1, "a race")
 
@@ -71,7 +72,7 @@ def test_a_turn_is_a_tenth_of_a_second_after_a_frame_that_is_not_counted(monkeyp
             self.now += self.frames.pop(0)
 
     clock = Clock()
-    monkeypatch.setattr("mono_depth_ros.benchmark.race.perf_counter", lambda: clock.now)
+    monkeypatch.setattr("benchmark.race.perf_counter", lambda: clock.now)
     times = turn(clock, np.zeros((1, 1, 3), np.uint8))
     assert times == pytest.approx([0.0625, 0.03125, 0.0625])
 
@@ -83,9 +84,9 @@ def test_median_and_95th_percentile(tmp_path):
     assert (found.height, found.width) == (32, 64)
 
 
-def test_each_engine_runs_and_is_compared_with_pytorch(sealed_checkpoint):
-    results = measure.run(sealed_checkpoint, CPU, rounds=1, sizes=((32, 64),))
-    assert [(t.engine, t.height, t.width) for t in results.timings] == [
+def test_each_backend_runs_and_is_compared_with_pytorch(sealed_checkpoint):
+    results = Results(FACTS, 1, backends.measure(sealed_checkpoint, CPU, 1, [(32, 64)]))
+    assert [(t.label, t.height, t.width) for t in results.timings] == [
         (name, 32, 64) for name in ("torch eager", "openvino cpu fp32", "torch cpu fp32")
     ]
     for row in results.timings:
@@ -94,19 +95,17 @@ def test_each_engine_runs_and_is_compared_with_pytorch(sealed_checkpoint):
     eager, openvino, _ = results.timings
     assert results.times_eager(eager) == 1
     assert 50 < openvino.memory < eager.memory  # each of its own process: one without PyTorch is smaller
-    assert [limit.precision for limit in results.limits] == ["fp32"]
-    assert results.gigamacs == pytest.approx(5.53, abs=0.01)
 
 
 def test_a_peer_runs_beside_ours_at_its_size(sealed_checkpoint):
-    (duel,) = measure.duels(sealed_checkpoint, CPU, [FAST_DEPTH], rounds=1)
+    (duel,) = peers.measure(sealed_checkpoint, CPU, 1, [peers.FAST_DEPTH])
     assert duel.parameters == pytest.approx(3.96, abs=0.01)
-    rows = (duel.eager, duel.engine, duel.own_eager, duel.own_engine)
-    assert [(t.network, t.engine) for t in rows] == [
-        (name, engine) for name in ("FastDepth", "mono_depth_ros") for engine in ("torch eager", "openvino cpu fp32")
+    rows = (duel.eager, duel.openvino, duel.own_eager, duel.own_openvino)
+    assert [(t.network, t.label) for t in rows] == [
+        (name, label) for name in ("FastDepth", "mono_depth_ros") for label in ("torch eager", "openvino cpu fp32")
     ]
     assert {(t.height, t.width) for t in rows} == {(224, 224)}
-    assert duel.same_engine == duel.engine.median / duel.own_engine.median
+    assert duel.same_backend == duel.openvino.median / duel.own_openvino.median
 
 
 def test_an_int8_form_takes_part():
@@ -116,5 +115,5 @@ def test_an_int8_form_takes_part():
         class info:  # noqa: N801
             int8_sha256 = "of something"
 
-    precisions = [(c.backend, c.precision) for c in contenders.own(WithInt8, CPU, (32, 32))]
+    precisions = [(c.backend, c.precision) for c in backends.contenders(WithInt8, CPU, (32, 32))]
     assert ("openvino", "int8") in precisions

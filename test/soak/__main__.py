@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mono_depth_ros.backends import machine
-from mono_depth_ros.benchmark.tables import markdown
 from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.ros_process import StopRequest, fail
+from mono_depth_ros.tables import markdown
 from test.soak import picture
 from test.soak.events import CAMERA_LOG, CONSUMER_LOG, FRAMES, LENS, SENT
 from test.soak.record import END, EVENT, START, Line, Record, of_kind, read

@@ -1,34 +1,31 @@
 """The node under measurement: a camera process, depth_node and a watcher of its outputs over real DDS, on the loopback.
 
-The camera repeats a second of the virtual room that it has rendered beforehand, so that it takes nothing from the
-processors but what any driver takes to publish. The watcher is this process; it counts and dates messages, and decodes
-none. What the stages took is what the node says on /diagnostics.
+The camera repeats a second of frames that it has made beforehand, so that it takes nothing from the processors but what
+any driver takes to publish. The watcher is this process. What the stages took is what the node says on /diagnostics.
 """
 
-import argparse
 import json
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from importlib.util import find_spec
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import numpy as np
+import psutil
 from tqdm import tqdm
 
-from mono_depth_ros.demo.children import interrupt, loopback_environment, resident, start, tail
-from mono_depth_ros.demo.measures import read_sent
-from mono_depth_ros.demo.node_figures import Figures, Spread, plot
-from mono_depth_ros.demo.node_watcher import Watcher
-from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
+from benchmark.node_watcher import Watcher
+from benchmark.results import NodeRun, Spread
+from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
+from mono_depth_ros.demo.ros_process import spinning_node
 from mono_depth_ros.ros.statistics import AGE, DROPPED, FAILED, OVERHEAD, PUBLISHED, RECEIVED, REJECTED
 
+RATE = 30  # frames a second
 WARM_UP = 10.0  # seconds; at 30 Hz, the node's figures are of the last 10
 
 _START = 90.0  # seconds, to load the network and to render the frames
@@ -40,59 +37,29 @@ class RunError(RuntimeError):
     """The run failed; the text says why."""
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Measure and print: 0, 1 where the run failed, 130 after Ctrl-C. A goal that is missed is no failure."""
-    parser = _parser()
-    options = parser.parse_args(args)
-    if options.seconds <= 0 or options.rate <= 0:
-        parser.error(f"found {options.seconds:g} seconds at a rate of {options.rate}, expected both above 0")
-    for path in filter(None, (options.output, options.plot)):
-        if not path.absolute().parent.is_dir():
-            return fail("node_benchmark", f"{path}: its folder does not exist")
-    if options.plot and not find_spec("matplotlib"):
-        return fail("node_benchmark", "--plot needs matplotlib: pip install 'mono_depth_ros[benchmark]'")
-    stop = StopRequest()
-    try:
-        figures = measure(options.seconds, options.rate, options.checkpoint, stop)
-        if figures is None:
-            return 130
-        print(figures.described())
-        if options.output:
-            options.output.write_text(json.dumps(figures.content(), indent=1) + "\n", encoding="utf-8")
-        if options.plot:
-            plot(options.plot, figures.stages, f"{figures.image}, {', '.join(list(figures.engine.values())[:3])}")
-    except (RunError, OSError) as error:
-        return fail("node_benchmark", error)
-    return 0
-
-
-def measure(seconds: float, rate: int, checkpoint: Path | None, stop: StopRequest) -> Figures | None:
-    """Run the three processes for so long after the warm-up; None where `stop` came first. Raises RunError, OSError."""
+def measure(checkpoint: Path, seconds: float, rate: int = RATE) -> NodeRun:
+    """Run the three processes for so long after the warm-up. Raises RunError."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as children:
         folder = Path(name)
         environ = loopback_environment(folder)
         os.environ.update(environ)
-        sent = folder / "sent.csv"
         frames = round((WARM_UP + seconds) * rate)
-        play = {"loop": rate, "rate": rate, "frames": frames, "wait_for": 2, "sent": sent}
-        work = {"checkpoint": checkpoint} if checkpoint else {}
-        run = Run(
-            node=start(children, environ, "mono_depth_ros.ros", _parameters(work), folder / _LOGS[0]),
-            camera=start(children, environ, "mono_depth_ros.demo.camera_process", _parameters(play), folder / _LOGS[1]),
-            logs=[folder / name for name in _LOGS],
-            stop=stop,
-        )
+        play = {"loop": rate, "rate": rate, "frames": frames, "wait_for": 2}
+        logs = [folder / name for name in _LOGS]
+        node = start(children, environ, "mono_depth_ros.ros", _parameters({"checkpoint": checkpoint}), logs[0])
+        camera = start(children, environ, "mono_depth_ros.demo.camera_process", _parameters(play), logs[1])
+        run = Run(node, camera, logs)
         children.callback(run.end)  # before they are killed: what SIGKILL ends leaves its shared memory behind
-        with spinning_node("node_benchmark", []) as ros:
+        with spinning_node("benchmark", []) as ros:
             run.watch(Watcher(ros), frames)
-        return None if stop.is_set() else run.figures(seconds, rate, len(read_sent(sent)))
+        return run.figures(seconds, rate, frames)
 
 
 class Run:
     """The processes of a run, from their start to the figures."""
 
-    def __init__(self, node: Popen, camera: Popen, logs: Sequence[Path], stop: StopRequest) -> None:
-        self._node, self._camera, self._logs, self._stop = node, camera, logs, stop
+    def __init__(self, node: Popen, camera: Popen, logs: Sequence[Path]) -> None:
+        self._node, self._camera, self._logs = node, camera, logs
         self._watcher: Watcher
         self._warm = 0.0  # by time.monotonic
         self._memory: list[float] = []  # MB, each second from then on
@@ -103,19 +70,18 @@ class Run:
         self._wait(watcher.join, _START, "the node to learn of its subscribers")
         self._wait(lambda: watcher.counts["image"], _START, "the camera's first image")
         self._warm = time.monotonic() + WARM_UP
-        pause = 0.5 if sys.stderr.isatty() else 5.0
-        with tqdm(total=frames, unit=" frames", desc="Measuring", mininterval=pause) as bar:
-            while self._camera.poll() is None and not self._stop.wait(1.0):
+        node = psutil.Process(self._node.pid)
+        with tqdm(total=frames, unit=" frames", desc="the node", mininterval=1.0) as bar:
+            while self._camera.poll() is None:
+                time.sleep(1.0)
                 self._check()
                 if time.monotonic() > self._warm:
-                    self._memory.append(resident(self._node.pid) / 1e6)
-                latency = watcher.values("latency")
-                bar.set_postfix_str(f"age p50 {latency.get('age at publish p50 (ms)', '?')} ms", refresh=False)
+                    self._memory.append(node.memory_info().rss / 1e6)
                 bar.update(watcher.counts["image"] - bar.n)
         self._check()
         self._wait(watcher.is_settled, _LONGEST_END, "the last messages")
 
-    def figures(self, seconds: float, rate: float, sent: int) -> Figures:
+    def figures(self, seconds: float, rate: float, sent: int) -> NodeRun:
         """What was measured. Raises RunError where nothing came."""
         watcher = self._watcher
         warm_stamp = watcher.ages[0][0] + WARM_UP * 1e9 if watcher.ages else 0
@@ -126,11 +92,11 @@ class Run:
         stages = spreads(reports)
         counts = watcher.values("image")
         tenth = max(1, len(self._memory) // 10)
-        return Figures(
+        return NodeRun(
             seconds=seconds,
             rate=rate,
             image=watcher.values("camera_info")["camera"].split(",")[0],
-            engine=watcher.values("engine"),
+            backend=watcher.values("engine"),
             sent=sent,
             received=int(counts[RECEIVED]),
             published=int(counts[PUBLISHED]),
@@ -140,7 +106,7 @@ class Run:
             age=Spread(*np.percentile(ages, (50, 95)).tolist()),
             rest=stages.pop(OVERHEAD),
             stages={name: spread for name, spread in stages.items() if name != AGE},
-            memory=(float(np.median(self._memory[:tenth])), float(np.median(self._memory[-tenth:]))),
+            memory=[float(np.median(self._memory[:tenth])), float(np.median(self._memory[-tenth:]))],
         )
 
     def end(self) -> None:
@@ -150,7 +116,8 @@ class Run:
 
     def _wait(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds
-        while not (condition() or self._stop.wait(0.1)):
+        while not condition():
+            time.sleep(0.1)
             self._check()
             if time.monotonic() > deadline:
                 raise RunError(f"waited {seconds:.0f} s in vain for {what}")
@@ -178,17 +145,3 @@ def _parameters(values: Mapping[str, Any]) -> list[str]:
     """ROS arguments; texts in quotes, so that YAML takes them for texts."""
     given = {name: json.dumps(str(value)) if isinstance(value, Path) else value for name, value in values.items()}
     return ["--ros-args", *(part for name, value in given.items() for part in ("-p", f"{name}:={value}"))]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="node_benchmark", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=300.0, help=f"to measure, after {WARM_UP:.0f} s of warm-up")
-    parser.add_argument("--rate", type=int, default=30, help="frames a second of the camera (default: 30)")
-    parser.add_argument("--checkpoint", type=Path, help="another checkpoint than the one that ships")
-    parser.add_argument("--output", type=Path, help="JSON file for the figures")
-    parser.add_argument("--plot", type=Path, help="PNG file for a bar of where the time goes")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Who subscribes to the node while it is measured: messages are counted and dated off the wire, and none is decoded."""
+"""Who subscribes to the node while it is measured: counts images and clouds undecoded, and dates depth."""
 
 import time
 from collections.abc import Mapping
@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.time import Time
 from sensor_msgs.msg import Image, PointCloud2
-
-from mono_depth_ros.demo.message import Message
 
 _OUTPUTS = {"depth": Image, "points": PointCloud2}
 _NAMES = {"image": "/image", "depth": "/depth", "points": "/depth/points"}
@@ -58,8 +58,8 @@ class Watcher:
             self._last = time.monotonic()
             self.counts[topic] += 1
             if topic == "depth":
-                message = Message(data, info["source_timestamp"])
-                self.ages.append((message.stamp, message.published - message.stamp))
+                stamp = Time.from_msg(deserialize_message(data, Image).header.stamp).nanoseconds
+                self.ages.append((stamp, info["source_timestamp"] - stamp))
 
         self._node.create_subscription(kind, _NAMES[topic], received, _QOS, raw=True)  # type: ignore[arg-type]
 

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from pathlib import Path
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
+import psutil
 from tqdm import trange
 
 from mono_depth_ros.backends import BackendError
@@ -33,7 +33,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """One network on one engine at one size.
+    """One network on one backend at one size.
 
     Attributes:
         network: its name.
@@ -59,15 +59,15 @@ class Contender(Entry, ABC):
 
 @dataclass(frozen=True)
 class Timing(Entry):
-    """What was measured of an entry: milliseconds a frame, and its process's peak memory in MiB."""
+    """What was measured of an entry: milliseconds a frame, and the most memory after a turn, resident, in MiB."""
 
     median: float
     p95: float
     memory: float
 
     @property
-    def engine(self) -> str:
-        """The engine's name in tables."""
+    def label(self) -> str:
+        """Backend, device and precision, in tables."""
         return "torch eager" if self.backend == "eager" else f"{self.backend} {self.device} {self.precision}"
 
     @property
@@ -82,13 +82,14 @@ def race(contenders: Sequence[Contender], rounds: int, title: str) -> list[Timin
     Raises `BackendError` when a contender fails.
     """
     seconds: dict[Contender, list[float]] = {contender: [] for contender in contenders}
-    memory: dict[Contender, float] = {}
+    memory = dict.fromkeys(contenders, 0.0)
     with workers(contenders) as running:
         for _ in trange(rounds, desc=title, unit=" rounds"):
             for contender, connection in running.items():
                 connection.send("your turn")
-                times, memory[contender] = answer(contender, connection)
+                times, resident = answer(contender, connection)
                 seconds[contender] += times
+                memory[contender] = max(memory[contender], resident / 2**20)
     return [timing(c, 1e3 * np.array(seconds[c]), memory[c]) for c in contenders]
 
 
@@ -135,7 +136,7 @@ def answer(contender: Contender, connection: Connection) -> Any:
 
 
 def work(connection: Connection, contender: Contender) -> None:
-    """One worker: sends True when ready, and after each turn what `turn` and `peak_memory` give; or why it failed."""
+    """One worker: sends True when ready, and after each turn its times and memory; or why it failed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers.
     size = (contender.height, contender.width)
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -144,7 +145,7 @@ def work(connection: Connection, contender: Contender) -> None:
         runner.prepare(*size)
         connection.send(True)
         while connection.recv():
-            connection.send((turn(runner, rgb), peak_memory()))
+            connection.send((turn(runner, rgb), psutil.Process().memory_info().rss))
     except (RuntimeError, ImportError) as error:
         connection.send(str(error))
 
@@ -158,9 +159,3 @@ def turn(runner: Runner, rgb: np.ndarray) -> list[float]:
         runner.infer(rgb)
         times.append(perf_counter() - started)
     return times
-
-
-def peak_memory() -> float:
-    """MiB of memory that this process has occupied at most; getrusage would count its parent's at the start too."""
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 2**10 for line in status if line.startswith("VmHWM:"))
