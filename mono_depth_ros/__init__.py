@@ -7,11 +7,13 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Anchors": "mono_depth_ros.fusion",
     "CameraModel": "mono_depth_ros.camera",
     "DepthEstimator": "mono_depth_ros.estimator",
     "Prediction": "mono_depth_ros.estimator",
+    "fuse": "mono_depth_ros.fusion",
 }
-__all__ = ["CameraModel", "DepthEstimator", "Prediction"]
+__all__ = ["Anchors", "CameraModel", "DepthEstimator", "Prediction", "fuse"]
 
 # OpenVINO reports each import to its maker over the network, unless its module for that cannot be imported.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
