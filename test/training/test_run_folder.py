@@ -1,0 +1,179 @@
+"""A run's folder: what `fit`, a kill, going on and `test` leave in it, and that none of them takes from another."""
+
+import csv
+import json
+import resource
+import signal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+import yaml
+
+from training.lightning_cli import assemble, run_lightning
+from training.run_folder import MetricsWriter, WholeCheckpointIO
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+STEPS = 3  # of an epoch: twelve frames in batches of four
+
+
+class StopAt(pl.Callback):
+    """Ends the run before a step, as Ctrl-C does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, batch: object, index: int) -> None:
+        if trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def fit(config: Path, folder: Path, *flags: str, stop_at: int | None = None) -> None:
+    if stop_at is not None:
+        callback = {"class_path": "test.training.test_run_folder.StopAt", "init_args": {"step": stop_at}}
+        flags = (*flags, f"--trainer.callbacks={json.dumps([callback])}")
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            fit(config, folder, *flags)
+    else:
+        run_lightning(["fit", f"--config={config}", f"--trainer.default_root_dir={folder}", *flags])
+
+
+def checkpoint(folder: Path, name: str) -> dict:
+    return torch.load(folder / f"checkpoints/{name}.ckpt", map_location="cpu", weights_only=True)
+
+
+def metrics(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "metrics.csv", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def unbroken(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    fit(config, folder)
+    return folder
+
+
+def test_last_is_the_last_epoch_and_best_the_best(unbroken):
+    errors = [float(row["val/RMSE"]) for row in metrics(unbroken) if row["val/RMSE"]]
+    assert len(errors) == 3
+    assert checkpoint(unbroken, "last")["epoch"] == 2 and checkpoint(unbroken, "last")["global_step"] == 3 * STEPS
+    assert checkpoint(unbroken, "best")["epoch"] == errors.index(min(errors))
+
+
+def test_last_is_written_in_every_epoch_validated_or_not(config, tmp_path):
+    fit(config, tmp_path, "--trainer.check_val_every_n_epoch=2")
+    assert checkpoint(tmp_path, "last")["epoch"] == 2
+    assert checkpoint(tmp_path, "best")["epoch"] == 1
+
+
+def test_a_stopped_run_goes_on_to_what_an_unbroken_one_leaves(config, unbroken, tmp_path):
+    """Stopped in epochs 0 and 1: the first has left no checkpoint, so the run begins anew."""
+    fit(config, tmp_path, stop_at=2)
+    assert not (tmp_path / "checkpoints/last.ckpt").exists()
+    fit(config, tmp_path, "--ckpt_path=last", stop_at=STEPS + 2)
+    assert checkpoint(tmp_path, "last")["epoch"] == 0
+    fit(config, tmp_path, "--ckpt_path=last")
+    assert metrics(tmp_path) == metrics(unbroken)
+    for name in ("last", "best"):
+        found, expected = checkpoint(tmp_path, name), checkpoint(unbroken, name)
+        assert found["epoch"] == expected["epoch"]
+        assert all(torch.equal(found["state_dict"][key], value) for key, value in expected["state_dict"].items())
+    assert {"config.yaml", "config_2.yaml"} <= content(tmp_path).keys()  # begun with a callback, ended without
+
+
+@pytest.mark.parametrize("flag", ["", "--ckpt_path=best", "--ckpt_path={other}"])
+def test_a_folder_with_a_run_takes_no_other(config, unbroken, tmp_path, flag):
+    (tmp_path / "other.ckpt").write_bytes((unbroken / "checkpoints/last.ckpt").read_bytes())
+    before = content(unbroken)
+    with pytest.raises(FileExistsError, match=r"has a run already.*--ckpt_path last.*default_root_dir"):
+        fit(config, unbroken, *filter(None, [flag.format(other=tmp_path / "other.ckpt")]))
+    assert content(unbroken) == before
+
+
+def test_a_test_takes_nothing_from_the_run_nor_from_another_test(config, unbroken, capsys):
+    before = content(unbroken)
+    test = ["test", f"--config={config}", f"--trainer.default_root_dir={unbroken}"]
+    run_lightning([*test, "--ckpt_path=best"])
+    once = content(unbroken)
+    run_lightning([*test, "--ckpt_path=last"])
+    twice = content(unbroken)
+    assert before.items() <= once.items() <= twice.items()
+    new = {"test.json", "test.yaml", "worst.png", "reliability.png"}
+    assert once.keys() - before.keys() == new
+    assert twice.keys() - once.keys() == {f"test_2/{name}" for name in new}
+    assert str(unbroken / "test_2") in capsys.readouterr().out
+
+
+def test_a_full_disk_keeps_the_checkpoint_of_before(tmp_path):
+    """A limit of 64 KiB a file stands for the disk."""
+    path, state = tmp_path / "last.ckpt", {"weights": torch.zeros(10)}
+    WholeCheckpointIO().save_checkpoint(state, path)
+    before = path.read_bytes()
+    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"last.ckpt: could not be written; the one before it is kept"):
+            WholeCheckpointIO().save_checkpoint({"weights": torch.rand(100_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert content(tmp_path) == {"last.ckpt": before}
+
+
+def test_a_line_cut_by_a_kill_goes_and_new_columns_keep_the_rows(tmp_path):
+    torch.save({"global_step": 2}, tmp_path / "last.ckpt")
+    (tmp_path / "metrics.csv").write_text("loss,step\n0.5,0\n0.25,1\n0.1,2\n0.0")
+    writer = MetricsWriter(str(tmp_path), str(tmp_path / "last.ckpt"))
+    writer.log_metrics({"loss": 0.125, "val": 3}, 2)
+    writer.save()
+    assert (tmp_path / "metrics.csv").read_text().split() == ["loss,step,val", "0.5,0,", "0.25,1,", "0.125,2,3"]
+
+
+def test_an_explicit_flag_beats_the_checkpoint(config, unbroken):
+    flags = [f"--config={config}", f"--ckpt_path={unbroken / 'checkpoints/last.ckpt'}", "--model.max_depth=7"]
+    cli = run_lightning(["test", f"--trainer.default_root_dir={unbroken}", *flags])
+    assert cli.model.network.max_depth == 7
+
+
+@pytest.mark.parametrize(
+    ("logger", "file"),
+    [
+        ("false", None),
+        (
+            '{"class_path": "CSVLogger", "init_args": {"save_dir": "%s/own", "name": "x"}}',
+            "own/x/version_0/metrics.csv",
+        ),
+    ],
+)
+def test_the_logger_asked_for_is_the_logger(config, tmp_path, logger, file):
+    fit(config, tmp_path / "run", "--trainer.max_epochs=1", f"--trainer.logger={logger.replace('%s', str(tmp_path))}")
+    assert {"config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt"} <= content(tmp_path / "run").keys()
+    assert not (tmp_path / "run/metrics.csv").exists()
+    assert file is None or (tmp_path / file).is_file()
+
+
+def test_a_later_configuration_replaces_the_sets_of_an_earlier_one(config, tmp_path):
+    frames = yaml.safe_load(config.read_text())["data"]["train"][0]
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(
+        json.dumps({"data": {"train": [{**frames, "init_args": {**frames["init_args"], "rows": [[0, 5]]}}]}})
+    )
+    second.write_text(json.dumps({"data": {"train": [frames]}}))
+    data = assemble([f"--config={config}", f"--config={first}", f"--config={second}"]).datamodule
+    assert len(data.sets["train"][0]) == 12
+    assert data.batch_size == 4  # what the later ones do not name stays
+
+
+def test_a_run_begins_by_saying_what_it_uses(config, unbroken, tmp_path, capsys):
+    run_lightning(["validate", f"--config={config}", f"--trainer.default_root_dir={tmp_path}",
+                   f"--ckpt_path={unbroken / 'checkpoints/best.ckpt'}"])  # fmt: skip
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("val"))
+    assert "(12 frames)" in line and "100% of the pixels known" in line
+    assert "128x160 px (height x width), f 130 px (63 degrees wide)" in line  # 2 atan(80 / 130)
+    assert not tmp_path.joinpath("config.yaml").exists()
