@@ -105,7 +105,7 @@ class MetricsCsv(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> "MetricsWriter":
+    def experiment(self) -> Any:
         """The writer."""
         if self._experiment is None:
             self._experiment = MetricsWriter(self.log_dir, self.resumed_from)
