@@ -8,7 +8,7 @@ import openvino
 import torch
 from torch import Tensor, nn
 
-from mono_depth_ros.backends import Output
+from mono_depth_ros.backends import Maps, Size
 
 # Of ImageNet, in 0 to 255: every network here takes frames so normalised.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -45,12 +45,8 @@ class Eager:
         self.device = device
         self._network = FromFrame(network).to(device)
 
-    def prepare(self, height: int, width: int) -> None:
-        """Run once."""
-        self.infer(np.zeros((height, width, 3), np.uint8))
-
-    def infer(self, rgb: np.ndarray) -> Output:
-        """Depth alone, (h, w) float32."""
+    def infer(self, rgb: np.ndarray, size: Size) -> Maps:
+        """Depth alone, (h, w) float32, of an image of the network's size."""
         with torch.inference_mode():
             return self._network(torch.from_numpy(rgb).to(self.device)[None])[0].cpu().numpy(), None
 

@@ -96,7 +96,7 @@ class Run:
             seconds=seconds,
             rate=rate,
             image=watcher.values("camera_info")["camera"].split(",")[0],
-            backend=watcher.values("engine"),
+            backend=watcher.values("backend"),
             sent=sent,
             received=int(counts[RECEIVED]),
             published=int(counts[PUBLISHED]),

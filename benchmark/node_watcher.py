@@ -68,6 +68,6 @@ class Watcher:
         for status in report.status:
             area = status.name.split(": ")[-1]
             areas[area] = {pair.key: pair.value for pair in status.values}
-            if area in ("node", "engine") and status.level == DiagnosticStatus.ERROR:
+            if area in ("node", "backend") and status.level == DiagnosticStatus.ERROR:
                 self.problem = status.message
         self.reports.append((time.monotonic(), areas))

@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 from tqdm import trange
 
-from mono_depth_ros.backends import BackendError
+from mono_depth_ros.backends import BackendError, Size
 
 # One turn: a frame that brings the contender's weights back into the caches, then frames for this long.
 TURN_SECONDS = 0.1
@@ -24,11 +24,8 @@ LONGEST_WAIT = 300.0
 class Runner(Protocol):
     """What is timed; every `Backend` is one."""
 
-    def prepare(self, height: int, width: int) -> None:
-        """Make ready, so that the first frame is as fast as the next."""
-
-    def infer(self, rgb: np.ndarray) -> Any:
-        """Run once on (h, w, 3) uint8."""
+    def infer(self, rgb: np.ndarray, size: Size) -> Any:
+        """Run once on (h, w, 3) uint8; size is (h, w)."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +139,7 @@ def work(connection: Connection, contender: Contender) -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     try:
         runner = contender.start()
-        runner.prepare(*size)
+        runner.infer(rgb, size)
         connection.send(True)
         while connection.recv():
             connection.send((turn(runner, rgb), psutil.Process().memory_info().rss))
@@ -152,10 +149,11 @@ def work(connection: Connection, contender: Contender) -> None:
 
 def turn(runner: Runner, rgb: np.ndarray) -> list[float]:
     """Seconds of each frame of one turn."""
-    runner.infer(rgb)
+    size = rgb.shape[:2]
+    runner.infer(rgb, size)
     times: list[float] = []
     while sum(times) < TURN_SECONDS:
         started = perf_counter()
-        runner.infer(rgb)
+        runner.infer(rgb, size)
         times.append(perf_counter() - started)
     return times

@@ -10,7 +10,7 @@ _HOMES = {
     "Anchors": "mono_depth_ros.fusion",
     "CameraModel": "mono_depth_ros.camera",
     "DepthEstimator": "mono_depth_ros.estimator",
-    "Prediction": "mono_depth_ros.estimator",
+    "Prediction": "mono_depth_ros.prediction",
     "fuse": "mono_depth_ros.fusion",
 }
 __all__ = ["Anchors", "CameraModel", "DepthEstimator", "Prediction", "fuse"]

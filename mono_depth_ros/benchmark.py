@@ -50,11 +50,10 @@ def input_size(native: Sequence[int], scale: float) -> tuple[int, int]:
 def milliseconds(backend: Backend, size: tuple[int, int], seconds: float) -> float:
     """Median time from an 8-bit RGB frame of the network's size to its depth. Raises `BackendError`."""
     rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    backend.prepare(*size)
-    backend.infer(rgb)
+    backend.infer(rgb, size)
     times: list[float] = []
     while sum(times) < seconds or not times:
         started = perf_counter()
-        backend.infer(rgb)
+        backend.infer(rgb, size)
         times.append(perf_counter() - started)
     return 1e3 * float(np.median(times))

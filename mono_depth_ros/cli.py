@@ -115,7 +115,7 @@ def run_predict(options: argparse.Namespace) -> None:
     with suppress(KeyboardInterrupt):  # How one ends a webcam.
         for count, frame in enumerate(tqdm(frames, total=options.frames or source.length, unit=" frames"), start=1):
             rgb = rectifier.rectify(frame.rgb)
-            depth = estimator.predict(rgb, rectifier.camera, confidence=False).depth
+            depth = estimator.predict(rgb, rectifier.camera).depth
             depth[~rectifier.valid_mask] = np.nan
             beside = np.hstack((rgb, preview.render(depth)))
             name = options.output / (frame.name or f"{count - 1:06d}")

@@ -152,8 +152,8 @@ def parity(reference: Backend, other: Backend, frames: list[np.ndarray]) -> Pari
     """Compare the depth of two engines over frames (h, w, 3) uint8 of network sizes."""
     worst, relative = 0.0, []
     for frame in frames:
-        expected = reference.infer(frame)[0].copy()
-        difference = np.abs(other.infer(frame)[0] - expected)
+        expected = reference.infer(frame, frame.shape[:2])[0].copy()
+        difference = np.abs(other.infer(frame, frame.shape[:2])[0] - expected)
         worst = max(worst, float(difference.max()))
         relative.append(float((difference / expected).mean()))
     return Parity(worst, float(np.mean(relative)))

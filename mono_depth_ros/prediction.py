@@ -42,3 +42,9 @@ def confidence(sigma: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         np.divide(np.float32(-math.sqrt(2) * math.log(RIGHT_WITHIN)), sigma, out=out)
     cv2.exp(out, out)
     return np.subtract(np.float32(1), out, out=out)
+
+
+def sigma_at(confidence: float) -> float:
+    """The sigma whose `confidence` is this number in [0, 1]."""
+    with np.errstate(divide="ignore"):
+        return float(-math.sqrt(2) * math.log(RIGHT_WITHIN) / np.log1p(-np.float64(confidence)))

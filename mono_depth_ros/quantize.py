@@ -147,8 +147,8 @@ def judge(checkpoint: Checkpoint, int8: Backend, frames: Sequence[CalibrationFra
     coarse = DepthEstimator(checkpoint, int8)
     rows = []
     for frame in frames:
-        expected = exact.predict(frame.rgb, frame.camera, confidence=False).depth
-        found = coarse.predict(frame.rgb, frame.camera, confidence=False).depth
+        expected = exact.predict(frame.rgb, frame.camera).depth
+        found = coarse.predict(frame.rgb, frame.camera).depth
         different = float(np.mean(np.abs(found - expected) / expected))
         errors = (0.0, 0.0) if frame.truth is None else (rmse(expected, frame.truth), rmse(found, frame.truth))
         rows.append((different, *errors))

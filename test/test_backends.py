@@ -13,9 +13,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mono_depth_ros import checkpoint
-from mono_depth_ros.backends import BackendError, onnxruntime_backend, select
+from mono_depth_ros import CameraModel, DepthEstimator, Prediction, checkpoint
+from mono_depth_ros.backends import BackendError, onnxruntime_backend, resize, select
 from mono_depth_ros.backends.machine import Machine, detect, parse_cpuinfo
 from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, built_for, tensorrt_options
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
@@ -25,7 +27,7 @@ from mono_depth_ros.io import parse_source
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
-from mono_depth_ros.backends.torch_backend import TorchBackend, fold_norms, restore  # noqa: E402
+from mono_depth_ros.backends.torch_backend import Resize, TorchBackend, fold_norms, restore  # noqa: E402
 from mono_depth_ros.export import round_weights  # noqa: E402
 from mono_depth_ros.network import DepthNetwork  # noqa: E402
 from mono_depth_ros.quantize import CalibrationFrame, judge  # noqa: E402
@@ -41,13 +43,18 @@ def frame_of(folder, size, index=10):
     return cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA)
 
 
+def infer(backend, rgb):
+    """The backend's maps of a frame that has the network's size already."""
+    return backend.infer(rgb, rgb.shape[:2])
+
+
 def mean_difference(engine, reference, folder, size):
     """Mean relative difference of depth over real frames of different rooms."""
     differences = []
     for index in range(10, 795, 100):
         rgb = frame_of(folder, size, index)
-        expected = reference.infer(rgb)[0].copy()
-        differences.append(np.mean(np.abs(engine.infer(rgb)[0] - expected) / expected))
+        expected = infer(reference, rgb)[0].copy()
+        differences.append(np.mean(np.abs(infer(engine, rgb)[0] - expected) / expected))
     return np.mean(differences)
 
 
@@ -75,8 +82,8 @@ def engine(request, weights):
 @pytest.mark.parametrize("size", [(480, 640), (256, 320), (352, 640)])
 def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, shared_data, size):
     rgb = frame_of(shared_data, size)
-    expected, expected_error = reference.infer(rgb)
-    depth, log_error = engine.infer(rgb)
+    expected, expected_error = infer(reference, rgb)
+    depth, log_error = infer(engine, rgb)
     assert depth.shape == log_error.shape == size and depth.dtype == log_error.dtype == np.float32
     np.testing.assert_allclose(depth, expected, atol=1e-3, rtol=0)
     np.testing.assert_allclose(log_error, expected_error, atol=1e-3, rtol=0)
@@ -112,8 +119,8 @@ def test_cuda_graphs_give_what_the_cpu_gives(weights, reference, shared_data, pr
 def test_half_precision_runs_in_pytorch_within_a_hundredth(weights, reference, shared_data):
     """The CPU stands in for a GPU: the same network and types, without the graph."""
     rgb = frame_of(shared_data, SIZE)
-    expected = reference.infer(rgb)[0]
-    depth = TorchBackend(restore(weights), weights.info, "cpu", "fp16").infer(rgb)[0]
+    expected = infer(reference, rgb)[0]
+    depth = infer(TorchBackend(restore(weights), weights.info, "cpu", "fp16"), rgb)[0]
     assert depth.dtype == np.float32 and 0 < np.mean(np.abs(depth - expected) / expected) < 0.01
 
 
@@ -138,23 +145,55 @@ def test_changing_sizes_changes_no_result(engine, reference):
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (96, 64), (32, 32), (64, 96))]
     for frame in frames:
-        np.testing.assert_allclose(engine.infer(frame)[0], reference.infer(frame)[0], atol=1e-3)
+        np.testing.assert_allclose(infer(engine, frame)[0], infer(reference, frame)[0], atol=1e-3)
 
 
 def test_results_lie_in_the_same_arrays_each_time(engine):
-    engine.prepare(*SIZE)
-    black = engine.infer(np.zeros((*SIZE, 3), np.uint8))
+    black = infer(engine, np.zeros((*SIZE, 3), np.uint8))
     kept = black[0].copy()
-    white = engine.infer(np.full((*SIZE, 3), 255, np.uint8))
+    white = infer(engine, np.full((*SIZE, 3), 255, np.uint8))
     assert all(np.shares_memory(a, b) for a, b in zip(black, white, strict=True))
     assert not np.array_equal(kept, white[0])
+
+
+sides = st.integers(1, 90)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.tuples(sides, sides), st.tuples(sides, sides))
+def test_pytorch_resizes_as_the_others_do_to_a_level(old, new):
+    rgb = np.random.default_rng(0).integers(0, 256, (*old, 3), dtype=np.uint8)
+    expected = np.empty((*new, 3), np.uint8)
+    resize(rgb, expected)
+    found = Resize(old, new)(torch.from_numpy(rgb)).numpy()
+    assert found.shape == expected.shape and np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(480, 640), (720, 1280), (60, 80)])
+def test_an_image_of_any_size_gives_what_pytorch_gives(engine, reference, shared_data, size):
+    rgb = frame_of(shared_data, size)
+    expected = reference.infer(rgb, SIZE)[0]
+    assert np.mean(np.abs(engine.infer(rgb, SIZE)[0] - expected) / expected) < 0.01  # Some colours differ by a level.
+
+
+def test_what_pytorch_lays_out_depends_on_the_sizes_alone(weights):
+    """On a GPU each layout is a graph to capture, which takes as long as many frames; the CPU stands in for it."""
+    backend = TorchBackend(restore(weights), weights.info)
+    estimator = DepthEstimator(weights, backend, (64, 96))
+    rgb = np.zeros((96, 160, 3), np.uint8)
+    for focal in (80.0, 90.0, 100.0):
+        for out in (None, Prediction(np.empty((96, 160), np.float32))):
+            estimator.predict(rgb, CameraModel(160, 96, focal, focal, 80.0, 48.0), out)
+    assert backend.layouts() == 1
+    estimator.predict(rgb[:64])
+    assert backend.layouts() == 2
 
 
 def test_threads_change_no_result(weights, reference):
     rgb = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     for kind in (OpenVinoBackend, OnnxRuntimeBackend):
-        depth = kind(weights.onnx(), threads=1).infer(rgb)[0]
-        np.testing.assert_allclose(depth, reference.infer(rgb)[0], atol=1e-3)
+        depth = infer(kind(weights.onnx(), threads=1), rgb)[0]
+        np.testing.assert_allclose(depth, infer(reference, rgb)[0], atol=1e-3)
 
 
 def test_a_network_without_an_error_head_has_no_second_output(tmp_path):
@@ -165,10 +204,10 @@ def test_a_network_without_an_error_head_has_no_second_output(tmp_path):
     info = checkpoint.CheckpointInfo(architecture, (64, 96), 78.0, 10.0, (127.0,) * 3, (128.0,) * 3)
     sealed = seal(DepthNetwork(**architecture), info, tmp_path / "plain.safetensors")
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
-    expected, nothing = TorchBackend(restore(sealed), info).infer(rgb)
+    expected, nothing = infer(TorchBackend(restore(sealed), info), rgb)
     assert nothing is None
     for kind in (OpenVinoBackend, OnnxRuntimeBackend):
-        depth, nothing = kind(sealed.onnx()).infer(rgb)
+        depth, nothing = infer(kind(sealed.onnx()), rgb)
         assert nothing is None
         np.testing.assert_allclose(depth, expected, atol=1e-3)
 
@@ -191,8 +230,8 @@ def test_weights_are_sealed_as_bfloat16_makes_them(sealed_checkpoint):
 
 def test_a_frame_the_engine_refuses_is_an_error_that_names_it(engine):
     with pytest.raises(BackendError, match=f"{engine.name} on cpu in fp32 failed"):
-        engine.infer(np.zeros((64, 64, 4), np.uint8))
-    assert engine.infer(np.zeros((*SIZE, 3), np.uint8))[0].shape == SIZE
+        infer(engine, np.zeros((64, 64, 4), np.uint8))
+    assert infer(engine, np.zeros((*SIZE, 3), np.uint8))[0].shape == SIZE
 
 
 def test_weights_of_another_architecture_are_named(tmp_path, sealed_checkpoint):
@@ -372,7 +411,9 @@ def test_the_folder_of_a_tensorrt_engine_is_made_with_those_above_it(tmp_path, m
     """There is no TensorRT here, so it fails behind that."""
     monkeypatch.setattr(onnxruntime_backend, "CACHE", tmp_path / "not" / "there" / "yet")
     with pytest.raises(BackendError, match="onnxruntime on tensorrt in fp16 failed"):
-        OnnxRuntimeBackend(sealed_checkpoint.onnx(), "tensorrt", "fp16").prepare(64, 96)
+        OnnxRuntimeBackend(sealed_checkpoint.onnx(), "tensorrt", "fp16").infer(
+            np.zeros((64, 96, 3), np.uint8), (64, 96)
+        )
     assert len(list((tmp_path / "not" / "there" / "yet").glob("*-fp16-64x96"))) == 1
 
 

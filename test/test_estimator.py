@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mono_depth_ros import CameraModel, DepthEstimator
+from mono_depth_ros import CameraModel, DepthEstimator, Prediction
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.backends.machine import detect
 from mono_depth_ros.checkpoint import Checkpoint, CheckpointError, CheckpointInfo
@@ -30,16 +30,10 @@ class Flat:
     device: str = "cpu"
     precision: str = "fp32"
 
-    def prepare(self, height, width):
-        self.maps = [np.empty((height, width), np.float32) for _ in range(2)]
-
-    def infer(self, rgb):
-        self.prepare(*rgb.shape[:2])
-        self.maps[0][:] = self.depth
-        if self.log_error is None:
-            return self.maps[0], None
-        self.maps[1][:] = self.log_error
-        return self.maps[0], self.maps[1]
+    def infer(self, rgb, size):
+        return tuple(
+            None if value is None else np.full(size, value, np.float32) for value in (self.depth, self.log_error)
+        )
 
 
 def flat_estimator(tmp_path="", **options):
@@ -108,9 +102,15 @@ def test_confidence_is_the_probability_to_be_within_a_quarter(log_error, confide
     np.testing.assert_allclose(found, confidence, atol=1e-6)
 
 
-def test_confidence_is_left_out_where_nobody_asks_or_knows():
-    assert flat_estimator().predict(image(), confidence=False).confidence is None
-    assert flat_estimator(log_error=None).predict(image()).confidence is None
+def test_sigma_is_the_standard_deviation_of_laplaces_distribution():
+    found = flat_estimator(log_error=math.log(0.1)).predict(image()).sigma
+    np.testing.assert_allclose(found, np.std(np.random.default_rng(0).laplace(0, 0.1, 10**6)), rtol=0.01)
+
+
+def test_sigma_is_left_out_where_nobody_knows_or_asks():
+    assert flat_estimator(log_error=None).predict(image()).sigma is None
+    out = Prediction(np.empty((480, 640), np.float32))
+    assert flat_estimator().predict(image(), out=out).sigma is None
 
 
 # --- Sizes
@@ -206,7 +206,7 @@ def test_any_image_size_gives_finite_depth_of_that_size(estimator, frame, size):
 
 
 def test_padded_rows_and_read_only_images_give_the_same(estimator, frame):
-    expected = estimator.predict(frame).copy()
+    expected = estimator.predict(frame)
     padded = np.zeros((480, 700, 3), np.uint8)
     padded[:, :640] = frame
     view = padded[:, :640]
@@ -214,13 +214,37 @@ def test_padded_rows_and_read_only_images_give_the_same(estimator, frame):
     np.testing.assert_array_equal(estimator.predict(view).depth, expected.depth)
 
 
-def test_a_prediction_holds_until_the_next_and_a_copy_for_good(estimator, frame):
-    first = estimator.predict(frame)
-    kept = first.copy()
-    second = estimator.predict(frame[::-1])
-    assert np.shares_memory(first.depth, second.depth) and np.shares_memory(first.confidence, second.confidence)
-    assert not np.shares_memory(kept.depth, second.depth) and not np.array_equal(kept.depth, second.depth)
-    np.testing.assert_array_equal(estimator.predict(frame).depth, kept.depth)
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("size", [(96, 128), (480, 640)])
+def test_predictions_are_the_callers_own(sealed_checkpoint, frame, backend, size):
+    estimator = DepthEstimator.load(sealed_checkpoint.path, backend, "cpu", "fp32", input_size=(96, 128))
+    first, second, again = (estimator.predict(cv2.resize(rgb, size[::-1])) for rgb in (frame, frame[::-1], frame))
+    np.testing.assert_array_equal(first.depth, again.depth)
+    np.testing.assert_array_equal(first.sigma, again.sigma)
+    assert not np.array_equal(first.depth, second.depth) and not np.array_equal(first.sigma, second.sigma)
+
+
+def test_a_prediction_goes_where_the_caller_says(estimator, frame):
+    expected = estimator.predict(frame)
+    out = Prediction(*np.full((2, 480, 640), np.nan, np.float32))
+    found = estimator.predict(frame, out=out)
+    assert found.depth is out.depth and found.sigma is out.sigma
+    np.testing.assert_array_equal(out.depth, expected.depth)
+    np.testing.assert_array_equal(out.sigma, expected.sigma)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.empty((480, 640)), np.empty((480, 639), np.float32), np.empty((640, 480), np.float32).T],
+    ids=["type", "shape", "strides"],
+)
+def test_an_out_that_cannot_be_written_is_named(array):
+    good = np.empty((480, 640), np.float32)
+    for out in (Prediction(array), Prediction(good, array)):
+        with pytest.raises(
+            ValueError, match=r"out: found float\d\d of shape .* expected contiguous float32 \(480, 640"
+        ):
+            flat_estimator().predict(image(), out=out)
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
@@ -229,12 +253,13 @@ def test_no_array_is_allocated_from_frame_to_frame(sealed_checkpoint, frame, bac
     estimator = DepthEstimator.load(sealed_checkpoint.path, backend, "cpu", input_size=(96, 128))
     rgb = cv2.resize(frame, size[::-1])
     camera = CameraModel.nyu().resized(size[1], size[0])
+    out = Prediction(*np.empty((2, *size), np.float32))
     for _ in range(3):
-        estimator.predict(rgb, camera)
+        estimator.predict(rgb, camera, out)
     tracemalloc.start()
     try:
         for _ in range(10):
-            estimator.predict(rgb, camera)
+            estimator.predict(rgb, camera, out)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -243,7 +268,7 @@ def test_no_array_is_allocated_from_frame_to_frame(sealed_checkpoint, frame, bac
 
 def test_falling_back_goes_on_with_the_same_depth(sealed_checkpoint, frame):
     estimator = DepthEstimator.load(sealed_checkpoint.path, "onnxruntime", "cpu", "fp32", input_size=(96, 128))
-    expected = estimator.predict(frame).copy()
+    expected = estimator.predict(frame)
     estimator.fall_back()
     assert estimator.backend.name == estimator.choice.backend == "openvino"
     np.testing.assert_allclose(estimator.predict(frame).depth, expected.depth, rtol=0.03)

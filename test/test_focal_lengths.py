@@ -32,7 +32,7 @@ def difference(estimator, pairs, short, long) -> float:
     """Mean of |ratio - 1| of the two depths of the same rays."""
     ratios = []
     for image_short, image_long in pairs:
-        near = estimator.predict(image_short, short).depth[SHARED].copy()
+        near = estimator.predict(image_short, short).depth[SHARED]
         far = estimator.predict(image_long, long).depth.reshape(240, 2, 320, 2).mean((1, 3))
         ratios.append(near / far)
     return float(np.abs(np.array(ratios) - 1).mean())

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from mono_depth_ros.backends import SIZES_KEPT, BackendError, Output
+from mono_depth_ros.backends import SIZES_KEPT, BackendError, Maps, Size, resize
 from mono_depth_ros.backends.machine import gpu_name, tensorrt_version
 
 PROVIDERS = {
@@ -30,7 +30,7 @@ def built_for(onnx: Path | bytes) -> str:
     return f"{gpu_name()}-{tensorrt_version()}-{hashlib.sha256(graph).hexdigest()[:16]}"
 
 
-def tensorrt_options(cache: Path, built_for: str, precision: str, size: tuple[int, int]) -> dict[str, Any]:
+def tensorrt_options(cache: Path, built_for: str, precision: str, size: Size) -> dict[str, Any]:
     """TensorRT's options for one (height, width), its engine kept in a folder of its own.
 
     Args:
@@ -54,9 +54,7 @@ def tensorrt_options(cache: Path, built_for: str, precision: str, size: tuple[in
     }
 
 
-def providers_of(
-    onnx: Path | bytes, device: str, precision: str, size: tuple[int, int]
-) -> list[tuple[str, dict[str, Any]]]:
+def providers_of(onnx: Path | bytes, device: str, precision: str, size: Size) -> list[tuple[str, dict[str, Any]]]:
     """ONNX Runtime's providers and their options for one (height, width); each does what the one before can't."""
     if device == "cpu":
         return [(PROVIDERS["cpu"], {})]
@@ -85,25 +83,22 @@ class OnnxRuntimeBackend:
         self.device, self.precision = device, precision
         self._request = lru_cache(SIZES_KEPT)(partial(open_request, onnx, device, precision, threads))
 
-    def prepare(self, height: int, width: int) -> None:
-        """See `Backend.prepare`."""
-        self.infer(np.zeros((height, width, 3), np.uint8))
-
-    def infer(self, rgb: np.ndarray) -> Output:
+    def infer(self, rgb: np.ndarray, size: Size) -> Maps:
         """See `Backend.infer`."""
         try:
-            return self._request(*rgb.shape[:2])(rgb)
+            return self._request(size)(rgb)
         except Exception as error:  # ONNX Runtime's errors have no base class of their own.
             raise BackendError(f"onnxruntime on {self.device} in {self.precision} failed: {error}") from error
 
 
-def open_request(onnx: Path | bytes, device: str, precision: str, threads: int, height: int, width: int) -> "Request":
+def open_request(onnx: Path | bytes, device: str, precision: str, threads: int, size: Size) -> "Request":
     """A session for one size: its memory is planned once, and TensorRT builds one engine for it."""
+    height, width = size
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_free_dimension_override_by_name("height", height)
     options.add_free_dimension_override_by_name("width", width)
-    providers = providers_of(onnx, device, precision, (height, width))
+    providers = providers_of(onnx, device, precision, size)
     session = onnxruntime.InferenceSession(onnx, options, providers=providers)
     if (found := session.get_providers()[0]) != PROVIDERS[device]:
         raise RuntimeError(f"ONNX Runtime took {found}, expected {PROVIDERS[device]}: are its libraries installed?")
@@ -122,9 +117,9 @@ class Request:
         for output, array in zip(session.get_outputs(), self._maps, strict=True):
             self._binding.bind_output(output.name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
 
-    def __call__(self, rgb: np.ndarray) -> Output:
-        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
-        self._image[0] = rgb
+    def __call__(self, rgb: np.ndarray) -> Maps:
+        """Maps (h, w) float32 of an image (H, W, 3) uint8."""
+        resize(rgb, self._image[0])
         if self._is_device:
             self._bind_image()
         self._session.run_with_iobinding(self._binding)

@@ -1,4 +1,4 @@
-"""OpenVINO: the fastest engine on a CPU, and all that a CPU robot installs."""
+"""OpenVINO: the fastest backend on a CPU, and all that a CPU robot installs."""
 
 from functools import lru_cache, partial
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from mono_depth_ros.backends import SIZES_KEPT, BackendError, Output
+from mono_depth_ros.backends import SIZES_KEPT, BackendError, Maps, Size, resize
 
 # An int8 graph says itself which of its operations are int8; the few others stay float32.
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}
@@ -38,14 +38,10 @@ class OpenVinoBackend:
             raise self._error(error) from error
         self._request = lru_cache(SIZES_KEPT)(partial(compile_request, core, model, options))
 
-    def prepare(self, height: int, width: int) -> None:
-        """See `Backend.prepare`."""
-        self.infer(np.zeros((height, width, 3), np.uint8))
-
-    def infer(self, rgb: np.ndarray) -> Output:
+    def infer(self, rgb: np.ndarray, size: Size) -> Maps:
         """See `Backend.infer`."""
         try:
-            return self._request(*rgb.shape[:2])(rgb)
+            return self._request(size)(rgb)
         except (RuntimeError, ValueError) as error:
             raise self._error(error) from error
 
@@ -53,11 +49,9 @@ class OpenVinoBackend:
         return BackendError(f"openvino on cpu in {self.precision} failed: {error}")
 
 
-def compile_request(
-    core: openvino.Core, model: openvino.Model, options: dict[str, str], height: int, width: int
-) -> "Request":
+def compile_request(core: openvino.Core, model: openvino.Model, options: dict[str, str], size: Size) -> "Request":
     """The graph at one fixed size: faster than a graph of free size, and its arrays can be laid out now."""
-    model.reshape([1, height, width, 3])
+    model.reshape([1, *size, 3])
     return Request(core.compile_model(model, "CPU", options))
 
 
@@ -72,8 +66,8 @@ class Request:
         for index, array in enumerate(self._maps):
             self._request.set_output_tensor(index, openvino.Tensor(array, shared_memory=True))
 
-    def __call__(self, rgb: np.ndarray) -> Output:
-        """Maps (h, w) float32 of rgb (h, w, 3) uint8."""
-        self._image[0] = rgb
+    def __call__(self, rgb: np.ndarray) -> Maps:
+        """Maps (h, w) float32 of an image (H, W, 3) uint8."""
+        resize(rgb, self._image[0])
         self._request.infer(share_outputs=True)  # Without it, every output is copied.
         return self._maps[0][0], self._maps[1][0] if len(self._maps) > 1 else None

@@ -3,7 +3,9 @@
 import logging
 from dataclasses import dataclass, replace
 
-from mono_depth_ros.backends import Backend, BackendError
+import numpy as np
+
+from mono_depth_ros.backends import Backend, BackendError, Size
 from mono_depth_ros.backends.machine import Machine, detect
 from mono_depth_ros.checkpoint import Checkpoint
 
@@ -132,7 +134,7 @@ def create(checkpoint: Checkpoint, choice: Choice, threads: int = 0) -> Backend:
 
 def start(
     checkpoint: Checkpoint,
-    size: tuple[int, int],
+    size: Size,
     backend: str = "auto",
     device: str = "auto",
     precision: str = "auto",
@@ -154,7 +156,7 @@ def start(
     for choice in candidates(machine, has_int8, backend, device, precision):
         try:
             engine = create(checkpoint, choice, threads)
-            engine.prepare(*size)
+            engine.infer(np.zeros((*size, 3), np.uint8), size)
         except BackendError as error:
             logger.warning("%s", error)
             failures.append(str(error))

@@ -1,24 +1,22 @@
 """PyTorch: CUDA graphs in half precision on a GPU, channels-last float32 on a CPU."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mono_depth_ros.backends import SIZES_KEPT, BackendError, FrameOutput, FramePlan, Output
-from mono_depth_ros.backends.torch_frame import WholeFrame, unpack
+from mono_depth_ros.backends import SIZES_KEPT, BackendError, Maps, Size, interpolation
 from mono_depth_ros.checkpoint import Checkpoint, CheckpointError, CheckpointInfo
 from mono_depth_ros.network import DepthNetwork
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Enough for cuDNN to try its algorithms and for the allocator to settle before a graph is captured.
 WARM_UP_RUNS = 3
-
-Program = Callable[[Tensor], tuple[Tensor, ...]]
 
 
 def restore(checkpoint: Checkpoint) -> DepthNetwork:
@@ -49,7 +47,7 @@ def fold_norms(network: nn.Module) -> nn.Module:
 
 
 class FrameNetwork(nn.Module):
-    """The network from a frame to maps, normalisation inside: what every engine runs.
+    """The network from a frame to maps, normalisation inside: what every backend runs.
 
     Args:
         network: maps a normalised (N, 3, H, W) to depth and log_error (N, 1, H, W), as `DepthNetwork` does.
@@ -80,7 +78,7 @@ class FrameNetwork(nn.Module):
 
 
 class TorchBackend:
-    """Runs a PyTorch network on one device.
+    """Runs a PyTorch network, and the resize and the normalisation before it, on one device.
 
     Args:
         network, info: see `FrameNetwork`.
@@ -103,71 +101,102 @@ class TorchBackend:
             frame_network = FrameNetwork(network, info, DTYPES[precision]).to(device)
         except (RuntimeError, AssertionError) as error:  # The latter where PyTorch was built without CUDA.
             raise self._error(error) from error
-        runner = CudaRunner if device == "cuda" else CpuRunner
-        self._network = lru_cache(SIZES_KEPT)(
-            lambda height, width: runner(lambda image: frame_network(image[None]), height, width)
-        )
-        self._frame = lru_cache(SIZES_KEPT)(
-            lambda plan: runner(WholeFrame(frame_network, plan).to(device), *plan.image_size)
-        )
+        self._step = lru_cache(SIZES_KEPT)(partial(lay_out, frame_network, device))
 
-    def prepare(self, height: int, width: int) -> None:
-        """See `Backend.prepare`."""
-        self.infer(np.zeros((height, width, 3), np.uint8))
-
-    def infer(self, rgb: np.ndarray) -> Output:
+    def infer(self, rgb: np.ndarray, size: Size) -> Maps:
         """See `Backend.infer`."""
         try:
-            maps = self._network(*rgb.shape[:2])(rgb)
+            maps = self._step(rgb.shape, size)(rgb)
         except (RuntimeError, ValueError) as error:
             raise self._error(error) from error
         return maps[0][0], maps[1][0] if len(maps) > 1 else None
 
-    def repeat(self, height: int, width: int) -> None:
+    def repeat(self, size: Size) -> None:
         """Run the network once more on the last image of this size, which is there already: for timing it alone."""
-        self._network(height, width).repeat()
+        self._step((*size, 3), size).repeat()
 
-    def frame(self, rgb: np.ndarray, plan: FramePlan) -> FrameOutput:
-        """See `FrameBackend.frame`."""
-        try:
-            return unpack(*self._frame(plan)(rgb))
-        except (RuntimeError, FloatingPointError) as error:
-            raise self._error(error) from error
+    def layouts(self) -> int:
+        """How often anything was laid out on the device: once for each pair of sizes."""
+        return self._step.cache_info().misses
 
     def _error(self, error: Exception) -> BackendError:
         return BackendError(f"torch on {self.device} in {self.precision} failed: {error}")
 
 
-class CpuRunner:
-    """Eager PyTorch on the CPU, for images of one size.
+def lay_out(network: FrameNetwork, device: str, shape: Size, size: Size) -> "EagerStep | CapturedStep":
+    """All that happens on the device, for images of one shape at one (height, width) of the network."""
+    resize = Resize(shape[:2], size).to(device)
+    kind = CapturedStep if device == "cuda" else EagerStep
+    return kind(lambda image: network(resize(image)[None]), shape)
+
+
+class Resize(nn.Module):
+    """`mono_depth_ros.backends.resize` in PyTorch: the same but for rounding, by which a level may differ.
+
+    Each new column is a weighted sum of a few old ones, and so each new row.
 
     Args:
-        program: maps an image (height, width, 3) uint8 to float32 tensors of any shapes.
-        height, width: of the image.
+        old, new: (height, width).
     """
 
-    def __init__(self, program: Program, height: int, width: int) -> None:
-        self._program = program
-        self._image = torch.empty((height, width, 3), dtype=torch.uint8)
+    def __init__(self, old: Size, new: Size) -> None:
+        super().__init__()
+        for side in (0, 1):
+            places, weights = taps(old[side], new[side], interpolation(old, new))
+            self.register_buffer(f"places_{side}", torch.from_numpy(places))
+            self.register_buffer(f"weights_{side}", torch.from_numpy(weights)[..., None, None].transpose(1, 1 + side))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(h, w, 3) uint8 of an image (H, W, 3) uint8."""
+        image = image.float()
+        for side in (1, 0):
+            steps = zip(self.get_buffer(f"places_{side}"), self.get_buffer(f"weights_{side}"), strict=True)
+            image = sum((image.index_select(side, places) * weights for places, weights in steps), torch.tensor(0.0))
+        return image.round().to(torch.uint8)
+
+
+def taps(old: int, new: int, interpolation: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which old pixels make up each new one along a side, and their weights: (taps, new) each, int64 and float32.
+
+    They are read off from what OpenCV makes of a unit matrix.
+    """
+    matrix = cv2.resize(np.eye(old, dtype=np.float32), (old, new), interpolation=interpolation)
+    count = int((matrix != 0).sum(axis=1).max())
+    first = np.minimum((matrix != 0).argmax(axis=1), old - count)
+    places = first + np.arange(count)[:, None]
+    return places, np.take_along_axis(matrix.T, places, axis=0)
+
+
+class EagerStep:
+    """A function of an image, on the CPU.
+
+    Args:
+        function: maps an image uint8 to float32 tensors of any shapes.
+        shape: of the image.
+    """
+
+    def __init__(self, function: Callable[[Tensor], tuple[Tensor, ...]], shape: Size) -> None:
+        self._function = function
+        self._image = torch.empty(shape, dtype=torch.uint8)
         self._view = self._image.numpy()
 
     def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
-        """What the program makes of rgb (height, width, 3) uint8."""
+        """What the function makes of an image."""
         self._view[...] = rgb
         return [t.numpy() for t in self.repeat()]
 
     def repeat(self) -> tuple[Tensor, ...]:
-        """The program alone, on the image that is there."""
+        """The function alone, of the image that is there."""
         with torch.inference_mode():
-            return self._program(self._image)
+            return self._function(self._image)
 
 
-class CudaRunner:
+class CapturedStep:
     """The same as one captured CUDA graph on one stream: a pinned copy up, the graph, a pinned copy down, one wait."""
 
-    def __init__(self, program: Program, height: int, width: int) -> None:
-        self._pinned_image = torch.empty((height, width, 3), dtype=torch.uint8, pin_memory=True)
-        self._image = torch.zeros((height, width, 3), dtype=torch.uint8, device="cuda")
+    def __init__(self, function: Callable[[Tensor], tuple[Tensor, ...]], shape: Size) -> None:
+        self._pinned_image = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        self._image = torch.zeros(shape, dtype=torch.uint8, device="cuda")
         self._stream = torch.cuda.Stream()
         self._graph = torch.cuda.CUDAGraph()
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -175,9 +204,9 @@ class CudaRunner:
         flags = torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False)
         with torch.inference_mode(), torch.cuda.stream(self._stream), flags:
             for _ in range(WARM_UP_RUNS):
-                program(self._image)
+                function(self._image)
             with torch.cuda.graph(self._graph, stream=self._stream):
-                tensors = program(self._image)
+                tensors = function(self._image)
                 self._packed = torch.cat([t.flatten() for t in tensors])
         self._pinned = torch.empty(self._packed.shape, dtype=torch.float32, pin_memory=True)
         self._view = self._pinned_image.numpy()
@@ -185,7 +214,7 @@ class CudaRunner:
         self._results = [piece.view(t.shape).numpy() for piece, t in zip(pieces, tensors, strict=True)]
 
     def __call__(self, rgb: np.ndarray) -> list[np.ndarray]:
-        """What the program makes of rgb (height, width, 3) uint8, in the same pinned memory each time."""
+        """What the function makes of an image, in the same pinned memory each time."""
         self._view[...] = rgb
         with torch.cuda.stream(self._stream):
             self._image.copy_(self._pinned_image, non_blocking=True)

@@ -29,7 +29,6 @@ class Result:
 
     rgb (H, W, 3) uint8; depth (H, W) float32, metres with REP-117's values; confidence (H, W) float32 or None;
     farthest: metres beyond which depth is +Inf, so that nothing is known to be free farther than that.
-    cloud: of this depth by the settings, where the network's device has made it already.
     """
 
     header: Header
@@ -38,7 +37,6 @@ class Result:
     confidence: NDArray[np.float32] | None
     camera: CameraModel | None
     farthest: float
-    cloud: NDArray[np.void] | None = None
 
 
 class Composer:
@@ -87,8 +85,6 @@ class Composer:
         confidence_field = settings.points_confidence and result.confidence is not None
         if settings.points_confidence and not confidence_field:
             self._problems.error(AREA, "field", "points_confidence: this checkpoint predicts no confidence; left out")
-        if result.cloud is not None:
-            return messages.cloud_message(result.header, result.cloud)
         builder = self._built(
             CloudBuilder,
             camera,

@@ -29,7 +29,7 @@ class Situation:
 
     state: str
     input: Input | None = None
-    engine: Mapping[str, str] = field(default_factory=dict)
+    backend: Mapping[str, str] = field(default_factory=dict)
     camera_info: Mapping[str, str] = field(default_factory=dict)
     subscribed: Collection[str] = ()  # outputs that somebody subscribes to
 
@@ -67,7 +67,7 @@ class Reporter:
             "node": (state, {"state": state}),
             "image": (f"{rates['rate in (Hz)']} Hz in, {rates['rate out (Hz)']} Hz out", publishers | rates | counts),
             "camera_info": (situation.camera_info.get("camera", "not subscribed"), situation.camera_info),
-            "engine": (", ".join(situation.engine.values()), situation.engine),
+            "backend": (", ".join(situation.backend.values()), situation.backend),
             "latency": ("within the thresholds", times),
             "outputs": (subscribed, {"subscribed": subscribed} | ({VALID: f"{valid[0]:.3f}"} if valid else {})),
         }
@@ -104,7 +104,7 @@ class Reporter:
             text = f"{source.topic}: no image for {silence:.0f} s, expected one within {settings.image_timeout} s"
             self._problems.error("image", "silence", f"{text}: {_reason_of_silence(source)}")
         if (busy := source.busy_seconds()) > _STUCK:
-            self._problems.error("engine", "stuck", f"one frame has been in work for {busy:.0f} s; the engine hangs")
+            self._problems.error("backend", "stuck", f"one frame has been in work for {busy:.0f} s; the backend hangs")
 
     def _judge_age(self, age: tuple[float, float], settings: Settings) -> None:
         middle, high = age

@@ -1,10 +1,12 @@
 """Between a prediction and what is published of it: the range, the least confidence, and what the lens has not seen."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.backends import FrameOptions
+from mono_depth_ros.prediction import Prediction, sigma_at
 
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -19,27 +21,41 @@ class Gates:
         self._mask = np.empty((0, 0), np.bool_)
         self._plane = np.empty((0, 0), np.float32)
 
-    def apply(self, depth: NDArray[np.float32], confidence: NDArray[np.float32] | None, options: FrameOptions) -> None:
-        """Gate depth (H, W) in metres, C-contiguous, and set confidence (H, W) to 0 where the lens is blind.
+    def apply(
+        self,
+        prediction: Prediction,
+        nearest: float = 0.0,
+        farthest: float = math.inf,
+        min_confidence: float = 0.0,
+        seen: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Gate depth (H, W), C-contiguous; sigma becomes +Inf where the lens is blind.
 
-        Depth below `options.nearest` becomes -Inf, as does 0, which is no depth; beyond `options.farthest` it becomes
-        +Inf. NaN stays. Raises ValueError for a minimum of confidence without confidence.
+        Args:
+            prediction: is changed.
+            nearest: metres; depth below becomes -Inf, as does 0, which is no depth. NaN stays.
+            farthest: metres; depth beyond becomes +Inf.
+            min_confidence: depth of less becomes NaN.
+            seen: (H, W), where the lens sees anything; None is everywhere.
+
+        Raises ValueError for a minimum of confidence without a sigma.
         """
+        depth, sigma = prediction.depth, prediction.sigma
         self._fit(depth)
-        np.greater(depth, options.farthest, out=self._mask)
+        np.greater(depth, farthest, out=self._mask)
         self._set(depth, np.inf)
-        np.less(depth, max(options.nearest, _SMALLEST), out=self._mask)
+        np.less(depth, max(nearest, _SMALLEST), out=self._mask)
         self._set(depth, -np.inf)
-        if options.min_confidence > 0:
-            if confidence is None:
+        if min_confidence > 0:
+            if sigma is None:
                 raise ValueError("min_confidence is set, but this checkpoint predicts no confidence; set it to 0")
-            np.less(confidence, options.min_confidence, out=self._mask)
+            np.greater(sigma, sigma_at(min_confidence), out=self._mask)
             self._set(depth, np.nan)
-        if options.rectifier:
-            np.logical_not(options.rectifier.valid_mask, out=self._mask)
+        if seen is not None:
+            np.logical_not(seen, out=self._mask)
             self._set(depth, np.nan)
-            if confidence is not None:
-                self._set(confidence, 0.0)
+            if sigma is not None:
+                self._set(sigma, np.inf)
 
     def valid_share(self, depth: NDArray[np.float32]) -> float:
         """Share of the pixels whose depth is finite."""

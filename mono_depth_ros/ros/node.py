@@ -11,7 +11,7 @@ from rclpy.parameter import Parameter
 
 from mono_depth_ros.ros import distributions, memory, parameters
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
-from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.outputs import Outputs
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
@@ -35,7 +35,7 @@ class DepthNode(LifecycleNode):
         distributions.on_parameters(self, self._check_settings, self._take_settings)
         self._statistics = Statistics()
         self._reporter = Reporter(self.get_fully_qualified_name(), self._statistics, self.problems)
-        self._engine: Engine | None = None
+        self._estimator: NodeEstimator | None = None
         self._outputs: Outputs | None = None
         self._stream: Stream | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -93,16 +93,16 @@ class DepthNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._refuse_misspelt_names()
-        self._engine = Engine(self._settings, self.problems)
+        self._estimator = NodeEstimator(self._settings, self.problems)
         self._outputs = Outputs(self)
-        facts = ", ".join(f"{name} {value}" for name, value in self._engine.description().items())
+        facts = ", ".join(f"{name} {value}" for name, value in self._estimator.description().items())
         self.get_logger().info(f"configured: {facts}")
 
     def _activate(self) -> None:
-        assert self._engine and self._outputs
+        assert self._estimator and self._outputs
         self._statistics.forget_samples()
         self._stream = Stream(
-            self, lambda: self._settings, self._engine, self._outputs, self._statistics, self.problems
+            self, lambda: self._settings, self._estimator, self._outputs, self._statistics, self.problems
         )
         self._warn_of_unknown_names()
         self.get_logger().info(f"active: waiting for images on {self._stream.input.topic}")
@@ -115,7 +115,7 @@ class DepthNode(LifecycleNode):
     def _clean_up(self) -> None:
         if self._outputs:
             self._outputs.destroy()
-        self._outputs = self._engine = None
+        self._outputs = self._estimator = None
         memory.give_back()
 
     def _refuse_misspelt_names(self) -> None:
@@ -137,7 +137,7 @@ class DepthNode(LifecycleNode):
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
         fixed = self._settings.fixed_changes(settings)
-        if fixed and self._engine:
+        if fixed and self._estimator:
             reason = f"{', '.join(fixed)}: found a change while configured; clean up first, then set and configure"
             return SetParametersResult(successful=False, reason=reason)
         return SetParametersResult(successful=True)
@@ -149,7 +149,7 @@ class DepthNode(LifecycleNode):
         situation = Situation(
             state=distributions.lifecycle_state(self),
             input=self._stream.input if self._stream else None,
-            engine=self._engine.description() if self._engine else {},
+            backend=self._estimator.description() if self._estimator else {},
             camera_info=self._stream.camera_info() if self._stream else {},
             subscribed=self._outputs.wanted() if self._outputs else (),
         )

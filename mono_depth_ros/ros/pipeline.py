@@ -1,17 +1,17 @@
 """What happens to one frame: decode, rectify, predict, compose, publish; or why it is not published."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from mono_depth_ros.backends import FrameOptions
+from mono_depth_ros.prediction import Prediction, confidence
 from mono_depth_ros.ros import statistics as stats
-from mono_depth_ros.ros.cameras import Cameras, View
+from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
-from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.gates import Gates
 from mono_depth_ros.ros.images import ImageError, decode_compressed, decode_image
 from mono_depth_ros.ros.intake import Arrival
@@ -43,18 +43,19 @@ class Pipeline:
         settings: Callable[[], Settings],
         clock: Callable[[], int],
         cameras: Cameras,
-        engine: Engine,
+        estimator: NodeEstimator,
         outputs: Outputs,
         statistics: stats.Statistics,
         problems: Problems,
     ) -> None:
         self._topic = topic
         self._settings, self._clock = settings, clock
-        self._cameras, self._engine, self._outputs = cameras, engine, outputs
+        self._cameras, self._estimator, self._outputs = cameras, estimator, outputs
         self._statistics, self._problems = statistics, problems
         self._gates, self._composer = Gates(), Composer(problems)
         self._decoded: NDArray[np.uint8] | None = None
         self._rectified: NDArray[np.uint8] | None = None
+        self._maps = np.empty((3, 0, 0), np.float32)
         self._kind: _Kind | None = None
 
     def process(self, arrival: Arrival) -> None:
@@ -70,10 +71,10 @@ class Pipeline:
         except ImageError as error:
             self._statistics.count(stats.REJECTED, "cannot be decoded")
             self._problems.error(AREA, "undecodable", f"{self._topic}: frame rejected: {error}")
-        except Exception as error:  # whatever an engine throws must cost one frame, not the node
+        except Exception as error:  # whatever a backend throws must cost one frame, not the node
             self._statistics.count(stats.FAILED, type(error).__name__)
             text = f"{self._topic}: frame failed, no depth for it: {type(error).__name__}: {error}"
-            self._problems.error("engine", "failed", text)
+            self._problems.error("backend", "failed", text)
 
     def _publish(self, msg: Image | CompressedImage, settings: Settings, laps: stats.Laps) -> None:
         wanted = self._outputs.wanted()
@@ -86,18 +87,20 @@ class Pipeline:
         laps.end(stats.DECODE)
         height, width = rgb.shape[:2]
         view = self._cameras.view(msg.header.stamp, width, height, self._is_rectified(settings))
-        options = self._options(rgb, view, settings, wanted)
         laps.end(stats.CAMERA)
         if view.rectifier:
             rgb = self._rectified = view.rectifier.rectify(rgb, out=self._rectified)
             laps.end(stats.RECTIFY)
-        on_device = self._engine.predict_frame(rgb, view.camera, options)
-        prediction = on_device or self._engine.predict(rgb, view.camera, options.confidence)
-        laps.end_measured(self._engine.timings())
-        depth, confidence = prediction.depth, prediction.confidence
-        if not on_device:
-            self._gates.apply(depth, confidence, options)
-        result = Result(msg.header, rgb, depth, confidence, view.camera, options.farthest, prediction.cloud)
+        wants_confidence = CONFIDENCE in wanted or (settings.points_confidence and POINTS in wanted)
+        memory = self._memory(rgb.shape[:2], with_sigma=wants_confidence or settings.min_confidence > 0)
+        prediction = self._estimator.predict(rgb, view.camera, memory)
+        laps.end_measured(self._estimator.timings())
+        farthest = min(settings.max_depth, self._estimator.farthest(rgb.shape, view.camera))
+        seen = view.rectifier.valid_mask if view.rectifier else None
+        self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
+        sigma = prediction.sigma if wants_confidence else None
+        sure = None if sigma is None else confidence(sigma, out=self._maps[2])
+        result = Result(msg.header, rgb, prediction.depth, sure, view.camera, farthest)
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
             raise _Dropped("nothing that is subscribed to can be made")
@@ -107,24 +110,15 @@ class Pipeline:
         laps.end(stats.PUBLISH)
         self._statistics.count(stats.PUBLISHED)
         self._statistics.sample_stages(laps)
-        self._statistics.sample(stats.VALID, self._gates.valid_share(depth))
+        self._statistics.sample(stats.VALID, self._gates.valid_share(prediction.depth))
         if age is not None:
             self._statistics.sample(stats.AGE, age)
 
-    def _options(self, rgb: NDArray[np.uint8], view: View, settings: Settings, wanted: Collection[str]) -> FrameOptions:
-        in_cloud = settings.points_confidence and POINTS in wanted
-        return FrameOptions(
-            confidence=CONFIDENCE in wanted or in_cloud or settings.min_confidence > 0,
-            nearest=settings.min_depth,
-            farthest=min(settings.max_depth, self._engine.farthest(rgb.shape, view.camera)),
-            min_confidence=settings.min_confidence,
-            rectifier=view.rectifier,
-            cloud=POINTS in wanted,
-            stride=settings.points_stride,
-            dense=settings.points_dense,
-            max_slant=settings.max_slant,
-            confidence_field=settings.points_confidence,
-        )
+    def _memory(self, size: tuple[int, ...], with_sigma: bool) -> Prediction:
+        """Where a prediction of this size goes, the same from frame to frame."""
+        if self._maps.shape[1:] != size:
+            self._maps = np.empty((3, *size), np.float32)
+        return Prediction(self._maps[0], self._maps[1] if with_sigma else None)
 
     def _decode(self, msg: Image | CompressedImage) -> NDArray[np.uint8]:
         if isinstance(msg, Image):

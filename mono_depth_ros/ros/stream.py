@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.diagnostics import Input
 from mono_depth_ros.ros.distributions import SubscriptionEventCallbacks, matched_publishers, with_message_info
-from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.intake import Intake
 from mono_depth_ros.ros.outputs import Outputs
 from mono_depth_ros.ros.parameters import Settings
@@ -29,7 +29,7 @@ class Stream:
         self,
         node: LifecycleNode,
         settings: Callable[[], Settings],
-        engine: Engine,
+        estimator: NodeEstimator,
         outputs: Outputs,
         statistics: Statistics,
         problems: Problems,
@@ -42,7 +42,7 @@ class Stream:
             return node.get_clock().now().nanoseconds
 
         self._cameras = Cameras(self._info_topic, topic, problems)
-        pipeline = Pipeline(topic, settings, now, self._cameras, engine, outputs, statistics, problems)
+        pipeline = Pipeline(topic, settings, now, self._cameras, estimator, outputs, statistics, problems)
         self._worker = NewestFrameWorker(pipeline.process)
         self._subscriptions: dict[str, Subscription] = {}
         try:

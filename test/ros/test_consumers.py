@@ -11,7 +11,7 @@ import yaml
 from builtin_interfaces.msg import Time
 from rclpy.node import Node
 
-from mono_depth_ros.estimator import Prediction
+from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import consumers
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.distributions import given_parameters
@@ -37,7 +37,7 @@ class Scene(Bench):
         super().__init__(**{"scan_frame": "camera_link", "min_confidence": 0.0} | values)
         self.box, self.wrong = box, wrong
 
-    def predict(self, rgb, camera, confidence):
+    def predict(self, rgb, camera, out):
         """Depth of the nearest of floor, box and sky."""
         right_down = camera.rays().astype(float)
         floor, _ = cast(right_down, [((0.0, 1.0, 0.0), HEIGHT)])
@@ -47,7 +47,7 @@ class Scene(Bench):
         enter, leave = enter_leave.min(-1).max(-1), enter_leave.max(-1).min(-1)
         box = np.where((enter < leave) & (enter > 0), enter, SKY)
         depth = (np.minimum(np.minimum(floor, box), SKY) * self.wrong).astype(np.float32)
-        return Prediction(depth, np.ones_like(depth) if confidence else None)
+        return Prediction(depth, np.zeros_like(depth) if out.sigma is not None else None)
 
     def farthest(self, shape, camera):
         return 50.0

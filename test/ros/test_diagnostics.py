@@ -21,8 +21,8 @@ class Watched:
         self.matched, self.present, self.busy = 1, 1, 0.0
         self.settings = Settings(age_warning=0.3, age_error=1.0, image_timeout=2.0)
         source = Input("/image", lambda: self.matched, lambda: self.present, lambda: self.busy)
-        engine = {"backend": "openvino", "chosen because": "it is the fastest"}
-        self.situation = Situation("active", source, engine, subscribed=["depth"])
+        backend = {"backend": "openvino", "chosen because": "it is the fastest"}
+        self.situation = Situation("active", source, backend, subscribed=["depth"])
 
     def report(self, seconds):
         """Statuses by area at a time of the node's clock."""
@@ -48,8 +48,8 @@ def test_all_is_well_while_frames_come_and_go_in_time():
     assert image["rate in (Hz)"] == "15.0"
     assert image["rate out (Hz)"] == "10.0"
     assert image["dropped: a newer one came"] == "10"
-    assert watched.values(102, "engine") == {"backend": "openvino", "chosen because": "it is the fastest"}
-    assert statuses["engine"].message == "openvino, it is the fastest"
+    assert watched.values(102, "backend") == {"backend": "openvino", "chosen because": "it is the fastest"}
+    assert statuses["backend"].message == "openvino, it is the fastest"
     assert watched.values(102, "latency") == {
         "decode p50 (ms)": "2.15", "decode p95 (ms)": "2.15",
         "age at publish p50 (ms)": "100.00", "age at publish p95 (ms)": "100.00",
@@ -99,10 +99,10 @@ def test_a_clock_that_stands_or_runs_backwards_is_no_silence_and_gives_no_rates(
         assert "-" not in {v.key: v.value for v in status.values}["rate in (Hz)"]
 
 
-def test_an_engine_that_hangs_is_an_error():
+def test_a_backend_that_hangs_is_an_error():
     watched = Watched()
     watched.busy = 6.0
-    status = watched.report(100)["engine"]
+    status = watched.report(100)["backend"]
     assert status.level == ERROR
     assert "one frame has been in work for 6 s" in status.message
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mono_depth_ros.backends import FrameOptions
 from mono_depth_ros.camera import Rectifier
+from mono_depth_ros.prediction import Prediction, confidence
 from mono_depth_ros.ros.gates import Gates
 from test.scenes import LENSES
 
@@ -12,40 +12,40 @@ NAN, INF = np.nan, np.inf
 DEPTHS = [[0.1, 0.3, 1.0, 9.99, 10.0, 10.1, NAN, INF, -INF, 0.0]]
 
 
-def gated(options, depth=DEPTHS, confidence=None):
-    """Depth and confidence after the gates."""
+def gated(depth=DEPTHS, sigma=None, **limits):
+    """Depth and sigma after the gates."""
     depth = np.array(depth, np.float32)
-    confidence = None if confidence is None else np.array(confidence, np.float32)
-    Gates().apply(depth, confidence, options)
-    return depth, confidence
+    sigma = None if sigma is None else np.array(sigma, np.float32)
+    Gates().apply(Prediction(depth, sigma), **limits)
+    return depth, sigma
 
 
 def test_near_and_far_are_infinite_and_nan_stays():
-    depth, _ = gated(FrameOptions(nearest=0.3, farthest=10.0))
+    depth, _ = gated(nearest=0.3, farthest=10.0)
     expected = [[-INF, 0.3, 1.0, 9.99, 10.0, INF, NAN, INF, -INF, -INF]]
     np.testing.assert_array_equal(depth, np.array(expected, np.float32))
 
 
 def test_zero_is_no_depth_whatever_the_range():
-    assert gated(FrameOptions(nearest=0.0, farthest=10.0))[0][0, 9] == -INF
+    assert gated(nearest=0.0, farthest=10.0)[0][0, 9] == -INF
 
 
 def test_less_than_the_minimum_of_confidence_is_nan():
-    options = FrameOptions(farthest=10.0, min_confidence=0.5)
-    depth, confidence = gated(options, [[1.0, 2.0, 3.0, 11.0]], [[0.49, 0.5, 1.0, 0.0]])
+    """Confidence is a half at sigma = sqrt(2) ln 1.25 / ln 2 = 0.4553."""
+    limits = {"farthest": 10.0, "min_confidence": 0.5}
+    depth, sigma = gated([[1.0, 2.0, 3.0, 11.0]], [[0.456, 0.455, 0.0, 9.0]], **limits)
     np.testing.assert_array_equal(depth, np.array([[NAN, 2.0, 3.0, NAN]], np.float32))
-    np.testing.assert_array_equal(confidence, np.array([[0.49, 0.5, 1.0, 0.0]], np.float32))
+    np.testing.assert_array_equal(sigma, np.array([[0.456, 0.455, 0.0, 9.0]], np.float32))
     with pytest.raises(ValueError, match="predicts no confidence"):
-        gated(options, [[1.0]])
+        gated([[1.0]], **limits)
 
 
 def test_nothing_is_known_of_what_the_lens_has_not_seen():
-    rectifier = Rectifier(LENSES["plumb_bob"])
-    seen = rectifier.valid_mask
-    depth, confidence = gated(FrameOptions(rectifier=rectifier), np.full(seen.shape, 2.0), np.ones(seen.shape))
+    seen = Rectifier(LENSES["plumb_bob"]).valid_mask
+    depth, sigma = gated(np.full(seen.shape, 2.0), np.full(seen.shape, 0.1), seen=seen)
     assert 0.5 < seen.mean() < 1
     np.testing.assert_array_equal(np.isnan(depth), ~seen)
-    np.testing.assert_array_equal(confidence, seen.astype(np.float32))
+    np.testing.assert_array_equal(confidence(sigma) > 0, seen)
 
 
 def test_the_valid_share_counts_finite_depths_of_any_size():

@@ -13,9 +13,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from mono_depth_ros.backends import FrameOptions
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.pointcloud import CloudBuilder
+from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import messages
 from mono_depth_ros.ros.gates import Gates
 from mono_depth_ros.ros.images import camera_from_info
@@ -68,7 +68,7 @@ def test_another_depth_encoding_is_refused(header: Header):
 def test_no_depth_becomes_another_one(depth: NDArray[np.float32]):
     header = Header(stamp=stamp(), frame_id=FRAME)
     limited = depth.copy()
-    Gates().apply(limited, None, FrameOptions(nearest=0.3, farthest=10.0))
+    Gates().apply(Prediction(limited), nearest=0.3, farthest=10.0)
     finite = np.isfinite(limited)
     np.testing.assert_array_equal(limited[finite], depth[finite])
     assert np.all((limited[finite] >= np.float32(0.3)) & (limited[finite] <= 10))

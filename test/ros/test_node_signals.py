@@ -47,15 +47,16 @@ def test_it_ends_cleanly_while_frames_are_processed(peer, number):
 
 
 @pytest.mark.parametrize("stage", ["__init__", "predict"])
-def test_an_engine_that_hangs_cannot_keep_it_alive(peer, stage):
-    hang = f"import time\nfrom mono_depth_ros.ros.engine import Engine\nEngine.{stage} = lambda *_: time.sleep(1e6)"
+def test_a_backend_that_hangs_cannot_keep_it_alive(peer, stage):
+    hang = "import time\nfrom mono_depth_ros.ros.estimator import NodeEstimator\n"
+    hang += f"NodeEstimator.{stage} = lambda *_: time.sleep(1e6)"
     with DepthNode(fault=hang, camera_info_timeout=0.0) as node:
         if stage == "predict":
             node.expect_active()
             peer.watch(Image, "depth")
             peer.connect()
             peer.send(make_image(peer.stamp()))
-            peer.expect_status("engine", ERROR, "one frame has been in work for", "the engine hangs")
+            peer.expect_status("backend", ERROR, "one frame has been in work for", "the backend hangs")
         else:
             wait_until(lambda: peer.node.count_publishers("/diagnostics"), "the node")
             time.sleep(0.5)

@@ -1,5 +1,6 @@
-"""One frame's way: gates, faults of the engine, and messages of any content. The engine here is a formula."""
+"""One frame's way: gates, faults of the engine, and messages of any content. The network here is a formula."""
 
+import math
 from time import perf_counter
 from types import SimpleNamespace
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image
 
 from mono_depth_ros.backends import BackendError
-from mono_depth_ros.estimator import Prediction
 from mono_depth_ros.io.raw import ENCODINGS
+from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.intake import Arrival
@@ -32,7 +33,7 @@ WAITED, TRANSIT = 60.0, 0.125  # seconds
 
 
 class Bench:
-    """A pipeline with everything around it within reach: `error` makes the engine throw."""
+    """A pipeline with everything around it within reach: `error` makes the backend throw."""
 
     def __init__(self, wanted=ALL, topic="/image", **values):
         self.settings = Settings(camera_info_timeout=0.0, **values)
@@ -48,23 +49,22 @@ class Bench:
             topic, lambda: self.settings, lambda: 10**9, self.cameras, self, outputs, self.statistics, self.problems
         )
 
-    def predict(self, rgb, camera, confidence):
+    def predict(self, rgb, camera, out):
         """Depth from 0.05 m in the first column to 10 m in the last; confidence from 0 in the first row to 1."""
         if self.error:
             raise self.error
         height, width = rgb.shape[:2]
         depth = np.tile(np.linspace(0.05, 10, width, dtype=np.float32), (height, 1))
         sure = np.tile(np.linspace(0, 1, height, dtype=np.float32)[:, None], (1, width))
-        return Prediction(depth, sure if self.confidence and confidence else None)
-
-    def predict_frame(self, rgb, camera, options):
-        """None: it is no engine that does whole frames on a device."""
+        with np.errstate(divide="ignore"):
+            sigma = -math.sqrt(2) * math.log(1.25) / np.log1p(-sure)
+        return Prediction(depth, sigma if self.confidence and out.sigma is not None else None)
 
     def farthest(self, shape, camera):
         return LIMIT
 
     def timings(self):
-        return {"resize": 0.5, "network": 3.0, "scale": 0.25}
+        return {"network": 3.0, "scale": 0.25}
 
     def process(self, image, info=None):
         if info:
@@ -127,8 +127,8 @@ def test_every_stage_is_timed_and_the_network_and_the_wait_are_no_part_of_the_re
     bench = Bench()
     bench.process(make_image(Time(sec=1)), make_info())
     medians = {name: p50 for name, (p50, _) in bench.statistics.percentiles().items()}
-    stages = ["receive", "wait", "decode", "camera_info", "resize", "network", "scale", "pack", "publish"]
-    assert list(medians)[:9] == stages
+    stages = ["receive", "wait", "decode", "camera_info", "network", "scale", "pack", "publish"]
+    assert list(medians)[:8] == stages
     assert medians["receive"] == TRANSIT and medians["network"] == 3.0
     assert WAITED <= medians["wait"] < WAITED + 10
     rest = sum(medians[stage] for stage in stages if stage not in ("network", "wait"))
@@ -223,7 +223,7 @@ def test_an_engine_that_throws_costs_one_frame(error):
     assert [messages[topics.DEPTH].header.stamp.sec for messages in bench.published] == [1, 3]
     counts = bench.statistics.counts()
     assert (counts["published"], counts["failed"], counts[f"failed: {type(error).__name__}"]) == (2, 1, 1)
-    assert bench.problems.current("engine")[0][0] is True
+    assert bench.problems.current("backend")[0][0] is True
     assert f"/image: frame failed, no depth for it: {type(error).__name__}" in bench.lines[0]
 
 

@@ -11,7 +11,7 @@ from builtin_interfaces.msg import Time
 
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.cameras import Cameras
-from mono_depth_ros.ros.engine import Engine
+from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Pipeline
@@ -23,7 +23,7 @@ SMALL = 64 << 10  # bytes; the smallest plane here, a mask of the image, has 307
 
 
 class Bench:
-    """The node's pipeline with its own engine; what it publishes is counted and thrown away, as rclpy does."""
+    """The node's pipeline with its own estimator; what it publishes is counted and thrown away, as rclpy does."""
 
     def __init__(self, sealed_checkpoint, wanted, **values):
         self.settings = Settings(checkpoint=str(sealed_checkpoint.path), input_size=(96, 128), device="cpu", **values)
@@ -32,9 +32,9 @@ class Bench:
         self.statistics = Statistics()
         self.published = 0
         outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.publish)
+        estimator = NodeEstimator(self.settings, problems)
         self.pipeline = Pipeline(
-            "/image", lambda: self.settings, lambda: 10**9, self.cameras, Engine(self.settings, problems), outputs,
-            self.statistics, problems,
+            "/image", lambda: self.settings, lambda: 10**9, self.cameras, estimator, outputs, self.statistics, problems
         )  # fmt: skip
 
     def publish(self, messages):

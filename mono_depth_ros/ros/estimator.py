@@ -1,24 +1,21 @@
 """The estimator as the node uses it: loaded by the settings, moved to the CPU when its device fails, described."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.backends import BackendError, FrameOptions
+from mono_depth_ros.backends import BackendError
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.estimator import DepthEstimator, Prediction, metric_scale, network_size
+from mono_depth_ros.estimator import DepthEstimator, metric_scale, network_size
+from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
 
-AREA = "engine"
+AREA = "backend"
 # The network's sigmoid squeezes everything farther than it was taught into the last few percent of its range.
 _SATURATED = 0.95
-_Result = TypeVar("_Result")
 
 
-class Engine:
+class NodeEstimator:
     """Runs the network. Creation raises what DepthEstimator.load raises."""
 
     def __init__(self, settings: Settings, problems: Problems) -> None:
@@ -34,27 +31,18 @@ class Engine:
             threads=settings.threads,
         )
 
-    def predict(self, rgb: NDArray[np.uint8], camera: CameraModel | None, confidence: bool) -> Prediction:
+    def predict(self, rgb: NDArray[np.uint8], camera: CameraModel | None, out: Prediction) -> Prediction:
         """DepthEstimator.predict; an accelerator that fails is left for the CPU, from this frame on."""
-        return self._guarded(lambda: self._estimator.predict(rgb, camera, confidence))
-
-    def predict_frame(
-        self, rgb: NDArray[np.uint8], camera: CameraModel | None, options: FrameOptions
-    ) -> Prediction | None:
-        """DepthEstimator.predict_frame; None, too, from the frame on at which an accelerator fails."""
-        return self._guarded(lambda: self._estimator.predict_frame(rgb, camera, options))
-
-    def _guarded(self, attempt: Callable[[], _Result]) -> _Result:
         backend = self._estimator.backend
         try:
-            return attempt()
+            return self._estimator.predict(rgb, camera, out)
         except BackendError as error:
             if backend.device == "cpu":
                 raise
             self._estimator.fall_back()
             text = f"{error}; running on the CPU from here on. Clean up and configure to go back to {backend.device}"
             self._problems.stand(AREA, "fallback", text, is_error=True)
-        return attempt()
+        return self._estimator.predict(rgb, camera, out)
 
     def farthest(self, shape: tuple[int, ...], camera: CameraModel | None) -> float:
         """Metres beyond which a depth in an image of this (height, width) only says that it is far."""

@@ -1,0 +1,91 @@
+"""The node's estimator leaves an accelerator that fails in mid-stream and says so."""
+
+import numpy as np
+import pytest
+
+from mono_depth_ros.backends import BackendError
+from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.estimator import DepthEstimator
+from mono_depth_ros.prediction import Prediction
+from mono_depth_ros.ros.estimator import NodeEstimator
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.problems import Problems
+
+
+class Gpu:
+    """A backend that works for one frame and then has no memory left."""
+
+    name, device, precision = "torch", "cuda", "fp16"
+
+    def __init__(self, backend):
+        self._backend, self._calls = backend, 0
+
+    def infer(self, rgb, size):
+        self._calls += 1
+        if self._calls > 1:
+            raise BackendError("torch on cuda in fp16 failed: CUDA out of memory")
+        return self._backend.infer(rgb, size)
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def estimator(lines):
+    return NodeEstimator(Settings(device="cpu", precision="fp32"), Problems(lines.append, lines.append))
+
+
+def memory(height=240, width=320):
+    return Prediction(*np.empty((2, height, width), np.float32))
+
+
+def picture(height=240, width=320):
+    return np.random.default_rng(0).integers(0, 255, (height, width, 3), np.uint8)
+
+
+def test_a_gpu_that_fails_is_left_for_the_cpu_from_that_frame_on(estimator, lines, monkeypatch):
+    image = picture()
+    expected = estimator.predict(image, None, memory())
+    monkeypatch.setattr(estimator._estimator, "backend", Gpu(estimator._estimator.backend))
+    assert estimator.description()["device"] == "cuda"
+    for _ in range(3):
+        prediction = estimator.predict(image, None, memory())
+        assert np.allclose(prediction.depth, expected.depth, rtol=0.05)
+    assert estimator.description()["device"] == "cpu"
+    assert len(lines) == 1
+    assert "CUDA out of memory" in lines[0] and "running on the CPU" in lines[0]
+
+
+def test_a_cpu_that_fails_has_nothing_to_fall_back_to(estimator, lines, monkeypatch):
+    def fail(*_):
+        raise BackendError("openvino on cpu in fp32 failed: no")
+
+    monkeypatch.setattr(DepthEstimator, "predict", fail)
+    with pytest.raises(BackendError, match="openvino on cpu"):
+        estimator.predict(picture(), None, memory())
+    assert not lines
+
+
+def test_it_says_what_runs_and_why(estimator):
+    said = estimator.description()
+    assert (said["backend"], said["device"], said["precision"]) == ("openvino", "cpu", "fp32")
+    assert said["chosen because"] == "the fastest engine on a CPU; exact"
+
+
+def test_the_farthest_depth_grows_with_the_focal_length(estimator):
+    """The network was taught up to 10 m for NYU's lens; for one of half the focal length that is 5 m."""
+    nyu = CameraModel.nyu()
+    wide = CameraModel(640, 480, nyu.fx / 2, nyu.fy / 2, nyu.cx, nyu.cy)
+    assert estimator.farthest((480, 640), nyu) == pytest.approx(9.5, rel=0.05)
+    assert estimator.farthest((480, 640), None) == pytest.approx(9.5, rel=0.05)
+    assert estimator.farthest((480, 640), wide) == pytest.approx(estimator.farthest((480, 640), nyu) / 2, rel=1e-6)
+    found = estimator.predict(picture(480, 640), wide, memory(480, 640))
+    assert found.depth.max() <= estimator.farthest((480, 640), wide) / 0.94
+
+
+def test_the_input_size_is_the_networks_budget(lines):
+    small = NodeEstimator(Settings(device="cpu", input_size=(96, 128)), Problems(lines.append, lines.append))
+    assert small.description()["input size"] == "128x96"
+    assert small.predict(picture(), None, memory()).depth.max() > 0
