@@ -1,7 +1,9 @@
 """Metrics of depth under the evaluation protocol: a row an image, their means and bootstrap intervals.
 
 The protocol: full resolution, predictions clamped to [1e-3, 10] m, valid truth strictly inside that range and inside
-the Eigen crop, averaged over images, no alignment; the pooled RMSE takes all pixels of all images together.
+the Eigen crop, averaged over images, no alignment. Beside them: the same after each prediction was scaled to its
+image's median truth, which shows what is wrong but the scale; the RMSE of the pixels of all images together; and how
+well edges of depth are found, as an F-measure over all images.
 """
 
 import math
@@ -10,10 +12,15 @@ import numpy as np
 import torch
 from scipy.stats import bootstrap
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 from torchmetrics import Metric
 
 MIN_DEPTH, MAX_DEPTH = 1e-3, 10.0
 NAMES = ("AbsRel", "RMSE", "log10", "delta1", "delta2", "delta3")
+MEANS = (*NAMES, "AbsRel_aligned", "RMSE_aligned", "delta1_aligned")
+SUMS = ("squared_error", "pixels", "predicted_edges", "right_edges", "true_edges", "found_edges")
+# An edge is where neighbours' depths differ by over 15 %.
+EDGE = math.log(1.15)
 # Rows and columns of the Eigen crop at 480x640.
 EIGEN_CROP = (45, 471, 41, 601)
 
@@ -34,26 +41,54 @@ def valid_pixels(truth: Tensor) -> Tensor:
 
 
 def image_row(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-    """One image's metrics in the order of `NAMES`, then its squared error summed and its number of pixels.
+    """One image's metrics: those of `MEANS`, then the sums of `SUMS`.
 
     Args:
         prediction: (H, W) metres.
         truth: (H, W) metres.
         mask: (H, W) bool; at least one pixel.
     """
-    y = truth[mask].double()
-    p = prediction[mask].double().clamp(MIN_DEPTH, MAX_DEPTH)
-    error, ratio = p - y, torch.maximum(p / y, y / p)
-    squared = error.square()
+    y, p = truth[mask].double(), prediction[mask].double()
+    plain = figures(p, y)
+    absrel, rmse, _, delta1 = figures(p * (y.median() / p.median()), y)[:4]
+    squared = (p.clamp(MIN_DEPTH, MAX_DEPTH) - y).square().sum()
+    sums = [squared, squared.new_tensor(float(len(y))), *edge_counts(prediction, truth, mask).double()]
+    return torch.stack([*plain, absrel, rmse, delta1, *sums])
+
+
+def figures(prediction: Tensor, truth: Tensor) -> Tensor:
+    """The metrics of `NAMES` (6,) of pixels (n,) in metres."""
+    p = prediction.clamp(MIN_DEPTH, MAX_DEPTH)
+    error, ratio = p - truth, torch.maximum(p / truth, truth / p)
     deltas = [(ratio < 1.25**k).double().mean() for k in (1, 2, 3)]
-    return torch.stack(
-        [(error.abs() / y).mean(), squared.mean().sqrt(), (p.log10() - y.log10()).abs().mean(), *deltas]
-        + [squared.sum(), squared.new_tensor(float(len(y)))]
-    )
+    log10 = (p.log10() - truth.log10()).abs().mean()
+    return torch.stack([(error.abs() / truth).mean(), error.square().mean().sqrt(), log10, *deltas])
+
+
+def depth_edges(depth: Tensor, mask: Tensor) -> Tensor:
+    """Boolean (H, W): depth differs by over 15 % from the right or lower neighbour, and both are in the mask."""
+    log = torch.where(mask, depth.clamp(MIN_DEPTH, MAX_DEPTH), 1).log()
+    edges = torch.zeros_like(mask)
+    edges[:, :-1] |= (log.diff(dim=1).abs() > EDGE) & mask[:, 1:] & mask[:, :-1]
+    edges[:-1] |= (log.diff(dim=0).abs() > EDGE) & mask[1:] & mask[:-1]
+    return edges
+
+
+def edge_counts(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+    """Numbers of predicted edges, of those with a true one beside, of true edges, of those with a predicted one beside.
+
+    Depth is sampled every hundredth of the diagonal (8 pixels of 640x480), because depth that spreads its edges over
+    fewer pixels than that is sharp enough for a map; beside is at most one sample away.
+    """
+    every = max(round(math.hypot(*truth.shape) / 100), 1)
+    sampled, known = torch.stack([prediction, truth])[:, ::every, ::every], mask[::every, ::every]
+    edges = torch.stack([depth_edges(depth, known) for depth in sampled])
+    beside = max_pool2d(edges.float(), 3, stride=1, padding=1).bool().flip(0)
+    return torch.stack([edges, edges & beside]).sum((2, 3)).T.flatten()
 
 
 class DepthMetrics(Metric):
-    """Rows of `image_row`, gathered over processes; `compute` gives their means and the pooled RMSE."""
+    """Rows of `image_row`, gathered over processes; `compute` gives their means and the figures of all pixels."""
 
     rows: list[Tensor]
 
@@ -68,20 +103,31 @@ class DepthMetrics(Metric):
                 self.rows.append(image_row(p, y, m)[None])
 
     def table(self) -> np.ndarray:
-        """All rows (images, 8)."""
+        """All rows (images, columns of `MEANS` and `SUMS`)."""
         rows = torch.cat(self.rows) if isinstance(self.rows, list) else self.rows
         return rows.cpu().numpy()
 
     def compute(self) -> dict[str, float]:
-        """Mean of each metric over images, and ``RMSE_pooled`` over pixels."""
+        """Means over images of `MEANS`, and over all images together ``RMSE_pooled`` and ``edge_F``."""
         table = self.table()
-        values = dict(zip(NAMES, table[:, :6].mean(axis=0).tolist(), strict=True))
-        return {**values, "RMSE_pooled": pooled_rmse(table[:, 6], table[:, 7])}
+        means = dict(zip(MEANS, table.mean(axis=0).tolist(), strict=False))
+        sums = table[:, len(MEANS) :].T
+        return {**means, "RMSE_pooled": float(pooled_rmse(*sums[:2])), "edge_F": float(pooled_f(*sums[2:]))}
 
 
-def pooled_rmse(squared: np.ndarray, pixels: np.ndarray, axis: int = -1) -> float:
+def pooled_rmse(squared: np.ndarray, pixels: np.ndarray, axis: int = -1) -> np.ndarray:
     """RMSE over the pixels of all images."""
     return np.sqrt(squared.sum(axis=axis) / pixels.sum(axis=axis))
+
+
+def pooled_f(
+    predicted: np.ndarray, right: np.ndarray, true: np.ndarray, found: np.ndarray, axis: int = -1
+) -> np.ndarray:
+    """Harmonic mean of the edges' precision and recall over all images; 0 where either has no edge."""
+    precision, recall = (
+        part.sum(axis=axis) / np.maximum(whole.sum(axis=axis), 1) for part, whole in ((right, predicted), (found, true))
+    )
+    return 2 * precision * recall / np.maximum(precision + recall, 1e-12)
 
 
 def intervals(table: np.ndarray, seed: int = 0) -> dict[str, tuple[float, float]]:
@@ -89,10 +135,11 @@ def intervals(table: np.ndarray, seed: int = 0) -> dict[str, tuple[float, float]
     options = {"n_resamples": 2000, "method": "percentile", "rng": seed, "vectorized": True}
     found = {
         name: bootstrap((table[:, column],), np.mean, **options).confidence_interval
-        for column, name in enumerate(NAMES)
+        for column, name in enumerate(MEANS)
     }
-    pooled = bootstrap((table[:, 6], table[:, 7]), pooled_rmse, paired=True, **options)
-    found["RMSE_pooled"] = pooled.confidence_interval
+    sums = table[:, len(MEANS) :].T
+    for name, columns, pooled in (("RMSE_pooled", sums[:2], pooled_rmse), ("edge_F", sums[2:], pooled_f)):
+        found[name] = bootstrap(tuple(columns), pooled, paired=True, **options).confidence_interval
     return {name: (float(i.low), float(i.high)) for name, i in found.items()}
 
 

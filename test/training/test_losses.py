@@ -8,7 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.losses import DepthLoss, GradientLoss, L1Loss, LossWeights, PerceptualLoss, SILogLoss, laplace_nll
+from training.losses import (
+    DepthLoss,
+    EdgeLoss,
+    GradientLoss,
+    L1Loss,
+    LossWeights,
+    PerceptualLoss,
+    SILogLoss,
+    laplace_nll,
+)
 
 STAND_IN = "tf_efficientnet_lite0"
 
@@ -72,6 +81,17 @@ def test_gradient_loss_ignores_global_scale():
     assert GradientLoss()(3 * truth, truth, mask).item() == pytest.approx(0, abs=1e-5)
 
 
+def test_edge_loss_by_hand():
+    """A step from 1 m to 2 m that the prediction lacks is wrong by ln 2 in every pair across it, else by nothing."""
+    truth = maps(*[[1.0] * 4 + [2.0] * 4] * 5)
+    mask = torch.ones_like(truth, dtype=torch.bool)
+    # Of the six kinds of pairs, those of a column cross no edge.
+    assert EdgeLoss()(torch.ones_like(truth), truth, mask).item() == pytest.approx(math.log(2) / 2)
+    assert EdgeLoss()(torch.ones_like(truth).mT, truth.mT, mask.mT).item() == pytest.approx(math.log(2) / 2)
+    assert EdgeLoss()(3 * truth, truth, mask).item() == pytest.approx(0, abs=1e-6)
+    assert EdgeLoss()(3 * truth, torch.where(truth > 1, 1.14, 1.0), mask).item() == 0  # 14 % is no edge
+
+
 def test_l1_by_hand():
     assert L1Loss()(maps([1.0, 5.0]), maps([2.0, 2.0]), ALL).item() == pytest.approx(2.0)
 
@@ -131,12 +151,13 @@ def terms(perceptual):
         "silog": SILogLoss(),
         "root": SILogLoss(0.85, math.e, root=True),
         "gradient": GradientLoss(2),
+        "edge": EdgeLoss(),
         "l1": L1Loss(),
         "perceptual": perceptual,
     }
 
 
-@pytest.mark.parametrize("name", ["silog", "root", "gradient", "l1", "perceptual"])
+@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "perceptual"])
 def test_gradient_points_where_a_finite_difference_does(name, perceptual):
     loss = terms(perceptual)[name]
     generator = torch.Generator().manual_seed(3)
@@ -152,7 +173,7 @@ def test_gradient_points_where_a_finite_difference_does(name, perceptual):
     assert not prediction.grad[~mask].any() or name == "perceptual"
 
 
-@pytest.mark.parametrize("name", ["silog", "root", "gradient", "l1", "perceptual"])
+@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "perceptual"])
 def test_no_valid_pixel_gives_zero_and_a_finite_gradient(name, perceptual):
     prediction = torch.rand(2, 1, 32, 32).requires_grad_()
     value = terms(perceptual)[name](prediction, torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32, dtype=torch.bool))
@@ -161,7 +182,7 @@ def test_no_valid_pixel_gives_zero_and_a_finite_gradient(name, perceptual):
     assert torch.isfinite(prediction.grad).all()
 
 
-@pytest.mark.parametrize("name", ["silog", "root", "gradient", "l1", "perceptual"])
+@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "perceptual"])
 def test_computed_in_float32_under_mixed_precision(name, perceptual):
     loss = terms(perceptual)[name]
     truth = torch.rand(1, 1, 32, 32) * 4 + 1

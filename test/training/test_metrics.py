@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop, intervals, valid_pixels
+from training.metrics import DepthMetrics, ErrorMetrics, depth_edges, eigen_crop, intervals, valid_pixels
 
 
 def batch(prediction, truth):
@@ -39,6 +39,67 @@ def test_protocol_clamps_predictions_and_masks_truth():
     assert metrics.compute()["RMSE"] == pytest.approx(1.0)
 
 
+def test_alignment_takes_out_each_images_scale_and_nothing_else():
+    """Predictions twice and half the truth are wrong by their scale alone; 2, 2, 6 for 1, 1, 1 is not: 3 is left."""
+    metrics = DepthMetrics()
+    metrics.update(*batch([2, 4, 6], [1, 2, 3]))
+    metrics.update(*batch([2, 4], [4, 8]))
+    metrics.update(*batch([2, 2, 6], [1, 1, 1]))
+    found = metrics.compute()
+    assert found["AbsRel"] == pytest.approx((1 + 0.5 + 7 / 3) / 3)
+    assert found["AbsRel_aligned"] == pytest.approx((0 + 0 + 2 / 3) / 3)
+    assert found["RMSE_aligned"] == pytest.approx(np.sqrt(4 / 3) / 3)
+    assert found["delta1_aligned"] == pytest.approx((1 + 1 + 2 / 3) / 3)
+
+
+def steps(*columns):
+    """A picture of 60x80, sampled at each pixel, of 2 m up to the first column named, then 20 % farther at each."""
+    depth = torch.full((1, 1, 60, 80), 2.0)
+    for column in columns:
+        depth[..., column:] *= 1.2
+    return depth
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected"),
+    [
+        ((20, 60), 1.0),
+        ((21, 59), 1.0),  # one sample beside
+        ((23, 60), 0.5),
+        ((20,), 2 / 3),  # all that is predicted is right, half of the true ones are found
+        ((20, 40, 60), 0.8),  # two of three are right, all are found
+        ((), 0.0),
+    ],
+)
+def test_edges_by_hand(predicted, expected):
+    truth = steps(20, 60)
+    metrics = DepthMetrics()
+    metrics.update(3 * steps(*predicted), truth, valid_pixels(truth))
+    assert metrics.compute()["edge_F"] == pytest.approx(expected)
+
+
+def test_a_step_of_14_percent_is_no_edge_and_unknown_pixels_have_none():
+    depth = torch.full((60, 80), 2.0)
+    depth[:, 40:] *= 1.14
+    depth[30:] = 0
+    assert not depth_edges(depth, valid_pixels(depth)).any()
+    depth[:30, 60:] *= 1.16
+    assert depth_edges(depth, valid_pixels(depth)).sum() == 30
+
+
+def test_a_blurred_edge_counts_where_a_map_would_keep_it():
+    """480x640 is sampled every 8 pixels: a step spread over 4 is found, one spread over 64 is not."""
+
+    def ramp(width):
+        return torch.linspace(-320, 319, 640).div(width).clamp(-0.5, 0.5).add(2.0).expand(1, 1, 480, 640)
+
+    truth = ramp(0.01)
+    for width, expected in ((4, 1.0), (64, 0.0)):
+        metrics = DepthMetrics()
+        metrics.update(ramp(width), truth, valid_pixels(truth))
+        assert metrics.compute()["edge_F"] == expected
+
+
 def test_an_image_without_truth_adds_nothing():
     metrics = DepthMetrics()
     metrics.update(*batch([1, 2], [0, 0]))
@@ -61,7 +122,9 @@ def test_intervals_hold_the_mean_and_shrink_with_more_images():
             truth = torch.rand(1, 1, 4, 4, generator=generator) * 5 + 1
             noise = 1 + 0.2 * torch.randn(1, 1, 1, 1, generator=generator)
             metrics.update(truth * noise, truth, valid_pixels(truth))
-        low, high = intervals(metrics.table())["AbsRel"]
+        found = intervals(metrics.table())
+        assert found.keys() == metrics.compute().keys()
+        low, high = found["AbsRel"]
         assert low < metrics.compute()["AbsRel"] < high
         widths.append(high - low)
     assert widths[1] == pytest.approx(widths[0] / 4, rel=0.6)
