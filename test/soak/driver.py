@@ -14,8 +14,9 @@ from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
+from rclpy.time import Time
+from sensor_msgs.msg import Image
 
-from mono_depth_ros.demo.message import Message
 from mono_depth_ros.ros.outputs import DEPTH, TYPES
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
 from test.soak.record import DEPTHS, REPORT, Record
@@ -52,7 +53,8 @@ class Driver:
     def subscribe(self, topic: str) -> None:
         """Subscribe to an output."""
         receive = self._take_depth if topic == DEPTH else lambda _: None
-        self._subscriptions[topic] = self._node.create_subscription(TYPES[topic], topic, receive, 5, raw=True)
+        raw = topic != DEPTH  # nobody looks at the others
+        self._subscriptions[topic] = self._node.create_subscription(TYPES[topic], topic, receive, 5, raw=raw)
 
     def unsubscribe(self, topic: str) -> None:
         """Leave an output; in the executor's thread, which may be about to wait for that very subscription."""
@@ -113,15 +115,15 @@ class Driver:
             raise TimeoutError(f"{name}: found no answer in {_TIMEOUT:.0f} s")
         return future.result()
 
-    def _take_depth(self, data: bytes) -> None:
-        self._depths.append(Message(data, 0).stamp)
+    def _take_depth(self, depth: Image) -> None:
+        self._depths.append(Time.from_msg(depth.header.stamp).nanoseconds)
 
     def _diagnosed(self, message: DiagnosticArray) -> None:
         areas = {status.name.removeprefix(f"{NODE}: "): {v.key: v.value for v in status.values}
                  for status in message.status}  # fmt: skip
-        image, stamp = areas["image"], message.header.stamp
+        image = areas["image"]
         self._report = {
-            "stamp": stamp.sec * 10**9 + stamp.nanosec,
+            "stamp": Time.from_msg(message.header.stamp).nanoseconds,
             "state": areas["node"]["state"],
             "publishers": int(image.get("publishers", 0)),
             "subscribed": areas["outputs"]["subscribed"],

@@ -1,9 +1,11 @@
-"""The soak's processes: what the system says that one holds, and one that is killed."""
+"""The soak's processes: what one holds, and one that is killed."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+
+import psutil
 
 from mono_depth_ros.demo.children import kill, start
 
@@ -11,19 +13,16 @@ _SHARED_MEMORY = Path("/dev/shm")
 
 
 def held(pid: int) -> dict[str, float]:
-    """Megabytes, threads and open files of a process.
+    """Mebibytes, threads and open files of a process.
 
-    `rss` counts every page that is mapped, also those of the shared-memory segments of the processes it talks to;
-    `private` (Pss_Anon) is what the process has allocated itself, `shared` (Pss_Shmem) its share of the segments.
-    Raises OSError if there is no such process.
+    `rss` counts every page that is mapped, also those of the shared-memory segments of the processes it talks to; `pss`
+    its share of them; `private` what it has allocated itself. Raises psutil.NoSuchProcess.
     """
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-    kilobytes = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
-    names = {"rss": "Rss", "pss": "Pss", "private": "Pss_Anon", "shared": "Pss_Shmem"}
-    return {ours: round(kilobytes[theirs] / 1024, 2) for ours, theirs in names.items()} | {
-        "threads": len(os.listdir(f"/proc/{pid}/task")),
-        "files": len(os.listdir(f"/proc/{pid}/fd")),
-    }
+    process = psutil.Process(pid)
+    maps = process.memory_maps(grouped=False)
+    fields = {"rss": "rss", "pss": "pss", "private": "anonymous"}
+    memory = {ours: round(sum(getattr(m, field) for m in maps) / 2**20, 2) for ours, field in fields.items()}
+    return memory | {"threads": process.num_threads(), "files": process.num_fds()}
 
 
 def shared_memory_of(pid: int) -> frozenset[str]:
@@ -31,8 +30,8 @@ def shared_memory_of(pid: int) -> frozenset[str]:
 
     With them, the names of what Fast DDS locks them with.
     """
-    targets = (os.path.basename(os.readlink(link)) for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink())
-    made = {name.removesuffix("_el") for name in targets if name.startswith("fastrtps_") and name.endswith("_el")}
+    names = (os.path.basename(file.path) for file in psutil.Process(pid).open_files())
+    made = {name.removesuffix("_el") for name in names if name.startswith("fastrtps_") and name.endswith("_el")}
     return frozenset(there for m in made for there in (m, f"{m}_el", f"sem.{m}_mutex")) & _in_shared_memory()
 
 
@@ -54,10 +53,10 @@ class Mortal:
 
     def kill(self) -> frozenset[str]:
         """End it without a word to its peers; names in /dev/shm of others' files that it held."""
-        made, maps = shared_memory_of(self.child.pid), Path(f"/proc/{self.child.pid}/maps").read_text().splitlines()
+        made, maps = shared_memory_of(self.child.pid), psutil.Process(self.child.pid).memory_maps()
         kill(self.child)
         left_in_shared_memory(made)
-        mapped = {line.rsplit("/", 1)[1] for line in maps if f"{_SHARED_MEMORY}/fastrtps_" in line}
+        mapped = {os.path.basename(m.path) for m in maps if m.path.startswith(f"{_SHARED_MEMORY}/fastrtps_")}
         return frozenset(name for m in mapped for name in (m, f"sem.{m}_mutex")) - made
 
 

@@ -6,10 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import Popen
 
+import psutil
 from tqdm import tqdm
 
 from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
@@ -85,7 +86,7 @@ class _Rounds:
         self._deck: list[str] = []
 
     def last(self, seconds: float) -> None:
-        """Go on for so long, unless a signal comes or the node dies; in the end the node is at rest."""
+        """Go on for so long after the warm-up, unless a signal comes or the node dies; in the end the node is at rest."""
         disturbed = (1 - _STEADY) * seconds
         length, over = min(_ROUND, disturbed / _FEWEST_ROUNDS), threading.Event()
         watchers = [
@@ -94,9 +95,9 @@ class _Rounds:
         ]
         for watcher in watchers:
             watcher.start()
-        began = self._record.seconds()
         try:
             self._attempt("warm-up", self._events.warm_up)
+            began = self._record.seconds()
             while self._goes_on() and (now := self._record.seconds()) < began + disturbed:
                 longest_pause = length / _PAUSES if now > began + WARM_UP * disturbed else _SHORTEST_PAUSE
                 self._disturb(now + _DISTURBED * length, longest_pause)
@@ -146,13 +147,14 @@ class _Rounds:
         """Let an event happen, and write down what was done, or what went wrong."""
         try:
             what, is_right = event(), True
-        except (UnexpectedAnswer, OSError) as error:  # a process that is gone, and TimeoutError
+        except (UnexpectedAnswer, TimeoutError, psutil.NoSuchProcess) as error:
             what, is_right = str(error), False
         self._record.write(EVENT, event=kind, what=what, ok=is_right)
 
     def _sample(self, period: float, over: threading.Event) -> None:
-        while not over.wait(period) and self._node.poll() is None:
-            self._record.write(SAMPLE, **process.held(self._node.pid))
+        with suppress(psutil.NoSuchProcess):
+            while not over.wait(period):
+                self._record.write(SAMPLE, **process.held(self._node.pid))
 
     def _show(self, seconds: float, over: threading.Event) -> None:
         pause = 0.5 if sys.stderr.isatty() else 10.0
