@@ -47,7 +47,7 @@ def measure(checkpoint: Path, seconds: float, rate: int = RATE) -> NodeRun:
         play = {"loop": rate, "rate": rate, "frames": frames, "wait_for": 2}
         logs = [folder / name for name in _LOGS]
         node = start(children, environ, "mono_depth_ros.ros", _parameters({"checkpoint": checkpoint}), logs[0])
-        camera = start(children, environ, "mono_depth_ros.demo.camera_process", _parameters(play), logs[1])
+        camera = start(children, environ, "mono_depth_ros.demo.camera", _parameters(play), logs[1])
         run = Run(node, camera, logs)
         children.callback(run.end)  # before they are killed: what SIGKILL ends leaves its shared memory behind
         with spinning_node("benchmark", []) as ros:

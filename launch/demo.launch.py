@@ -1,7 +1,7 @@
 """A camera that plays a recording, and depth_node on it, with RViz on request."""
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
 from launch_ros.actions import Node
@@ -9,9 +9,12 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 ARGUMENTS = {
     "source": ("clip", "clip (which ships), a webcam number, a video file, a folder of images or a rosbag2"),
+    "loop": ("100", "repeat the first so many frames for ever; 0: end with the source"),
     "namespace": ("", "namespace of both nodes and their topics"),
     "rviz": ("false", "true: show image, depth and cloud in RViz"),
 }
+
+PLAYED = {"source": str, "loop": int}  # parameters of the camera
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -28,11 +31,14 @@ def generate_launch_description() -> LaunchDescription:
     )
     camera = Node(
         package="mono_depth_ros",
-        executable="virtual_camera",
-        name="virtual_camera",
+        executable="demo_camera",
+        name="camera",
         namespace=LaunchConfiguration("namespace"),
         output="screen",
-        parameters=[{"source": ParameterValue(LaunchConfiguration("source"), value_type=str)}],
+        parameters=[
+            {name: ParameterValue(LaunchConfiguration(name), value_type=kind) for name, kind in PLAYED.items()}
+        ],
         remappings=list(topics.items()),
+        on_exit=Shutdown(reason="the camera has ended"),  # without images nothing is left to do
     )
     return LaunchDescription([*arguments, depth, camera])

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from mono_depth_ros.demo.document import Part
+from benchmark.document import Part
 from mono_depth_ros.tables import markdown
 from test.conftest import REPOSITORY
 

@@ -17,7 +17,7 @@ import mono_depth_ros
 from test.conftest import REPOSITORY
 from test.test_imports import FOLDERS, ROS, belongs, imported_modules
 
-EXECUTABLES = ("depth_node", "virtual_camera", "mono-depth")
+EXECUTABLES = ("depth_node", "demo_camera", "mono-depth")
 SOURCES = (
     "package.xml", "setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.rst",
     "mono_depth_ros", "training", "benchmark", "launch", "config", "resource", "test",

@@ -30,27 +30,25 @@ def loopback_environment(folder: Path) -> dict[str, str]:
     environ["PYTHONUNBUFFERED"] = "1"
     environ["RMW_IMPLEMENTATION"] = "rmw_fastrtps_cpp"  # whose profile it is
     environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     if warning := environment.configure(environ):
         print(warning, file=sys.stderr)
-    if shipped := environ.get(PROFILE_VARIABLES[0]):
-        profile = folder.absolute() / PROFILE
-        only = "<interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>"
-        profile.write_text(re.sub("<type>UDPv4</type>", rf"\g<0>{only}", Path(shipped).read_text(encoding="utf-8")))
-        environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
-        # LOCALHOST would add a transport of its own, on every interface.
-        environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SYSTEM_DEFAULT"
+    shipped, profile = Path(environ[PROFILE_VARIABLES[0]]), folder.absolute() / PROFILE
+    only = "<interfaceWhiteList><address>127.0.0.1</address></interfaceWhiteList>"
+    profile.write_text(re.sub("<type>UDPv4</type>", rf"\g<0>{only}", shipped.read_text(encoding="utf-8")))
+    environ.update(dict.fromkeys(PROFILE_VARIABLES, str(profile)))
+    # LOCALHOST would add a transport of its own, on every interface.
+    environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SYSTEM_DEFAULT"
     return environ
 
 
 def start(
-    children: ExitStack, environ: Mapping[str, str], module: str, args: Sequence[str], log: Path | None = None
+    children: ExitStack, environ: Mapping[str, str], module: str, args: Sequence[str], log: Path
 ) -> subprocess.Popen:
     """Run a module in a session of its own, so that Ctrl-C reaches this process alone, which then ends the others.
 
     `children` kills it if it is still there in the end. What it prints is added to `log`.
     """
-    stream = children.enter_context(open(log, "ab")) if log else None
+    stream = children.enter_context(open(log, "ab"))
     command = [sys.executable, "-m", module, *args]
     child = subprocess.Popen(command, env=dict(environ), start_new_session=True, stdout=stream, stderr=stream)
     children.callback(kill, child)
@@ -59,29 +57,17 @@ def start(
 
 def kill(child: subprocess.Popen) -> None:
     """End a process by SIGKILL, unless it has ended."""
-    if child.poll() is None:
-        child.kill()
+    child.kill()
     child.wait()
 
 
 def interrupt(child: subprocess.Popen, timeout: float) -> int:
-    """End a process as Ctrl-C does, so that it can clear up after itself; its exit code, see `exit_code`."""
-    if child.poll() is None:
-        child.send_signal(signal.SIGINT)
-    return exit_code(child, timeout)
-
-
-def exit_code(child: subprocess.Popen, timeout: float) -> int:
-    """Its exit code within so many seconds, or that of a process that was killed."""
+    """End a process as Ctrl-C does, unless it has ended: its exit code; after so many seconds, that of a killed one."""
+    child.send_signal(signal.SIGINT)
     try:
         return child.wait(timeout)
     except subprocess.TimeoutExpired:
         return -int(signal.SIGKILL)
-
-
-def resident(pid: int) -> int:
-    """Bytes of memory that a process occupies, shared segments included."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def tail(log: Path) -> str:

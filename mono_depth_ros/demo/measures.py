@@ -2,25 +2,20 @@
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.camera import Rectifier
-from mono_depth_ros.io import Source
+from mono_depth_ros.demo.recording import DEPTH
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A frame that the camera process published: its number, stamp and time of publication, both in ns."""
-
-    index: int
-    stamp: int
-    published: int
+def read_sent(path: Path) -> dict[int, int]:
+    """Numbers of the frames that the camera process published, by stamp in ns."""
+    with open(path, newline="", encoding="utf-8") as file:
+        return {int(row["stamp_ns"]): int(row["frame"]) for row in csv.DictReader(file)}
 
 
 class Arrival(NamedTuple):
@@ -31,13 +26,25 @@ class Arrival(NamedTuple):
     published: int
 
 
-def read_sent(path: Path) -> dict[int, Sent]:
-    """Frames by stamp, from the camera process's file as far as it has been written."""
-    if not path.is_file():
-        return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.reader(file) if len(row) == 3 and row[0].isdigit()]
-    return {int(stamp): Sent(int(index), int(stamp), int(published)) for index, stamp, published in rows}
+def summary(outputs: Mapping[str, list[Arrival]], frame_ids: set[str], sent: Mapping[int, int]) -> dict[str, Any]:
+    """Figures by name, times in seconds: of all messages of the node by topic, and the frames that were sent.
+
+    The age at publish counts from a frame's stamp, the moment at which it was due from the camera.
+    """
+    depths = outputs[DEPTH]
+    ages = [(depth.published - depth.stamp) / 1e9 for depth in depths]
+    times = sorted(depth.published for depth in depths)
+    seconds = (times[-1] - times[0]) / 1e9 if len(times) > 1 else 0.0
+    all_known = all(m.stamp in sent and m.frame_id in frame_ids for messages in outputs.values() for m in messages)
+    return {
+        "frames_in": len(sent),
+        "frames_out": len(depths),
+        "messages": {topic: len(messages) for topic, messages in sorted(outputs.items())},
+        "frames_per_second": (len(times) - 1) / seconds if seconds else 0.0,
+        "age_p50": float(np.percentile(ages, 50)) if ages else None,
+        "age_p95": float(np.percentile(ages, 95)) if ages else None,
+        "headers_equal": bool(depths) and all_known,
+    }
 
 
 @dataclass(frozen=True)
@@ -77,51 +84,3 @@ class Errors:
         """Means over frames, each of which counts the same."""
         rows = [tuple(asdict(error).values()) for error in errors]
         return cls(*np.mean(rows, axis=0).tolist()) if rows else None
-
-
-class Truth:
-    """The depth that a source knows, as the node's camera would see it: rectified where the lens is distorted."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self.rectifier = Rectifier(source.camera)
-
-    def of(self, sent: Sent | None) -> NDArray[np.float32] | None:
-        """Depth (H, W) in metres of a frame that was sent, 0 where unknown, or None."""
-        truth = None if sent is None else self._source.truth(sent.index)
-        return None if truth is None else self.rectifier.rectify(truth, cv2.INTER_NEAREST)
-
-
-@dataclass
-class Measurements:
-    """Everything that came out, by topic; the frame_ids of the images; the node's own last counts, by outcome."""
-
-    outputs: dict[str, list[Arrival]] = field(default_factory=dict)
-    frame_ids: set[str] = field(default_factory=set)
-    node_counts: dict[str, int] = field(default_factory=dict)
-
-    def summary(self, sent: Mapping[int, Sent], depth_topic: str) -> dict[str, object]:
-        """Figures by name; times in seconds.
-
-        The age at publish counts from the moment the camera published the frame: for a live source that is its stamp,
-        for a recording, whose stamps are of another day, it is what its age would be.
-        """
-        depth = self.outputs.get(depth_topic, [])
-        ages = [(m.published - sent[m.stamp].published) / 1e9 for m in depth if m.stamp in sent]
-        times = sorted(m.published for m in depth)
-        seconds = (times[-1] - times[0]) / 1e9 if len(times) > 1 else 0.0
-        strangers = [
-            m for messages in self.outputs.values() for m in messages
-            if m.stamp not in sent or m.frame_id not in self.frame_ids
-        ]  # fmt: skip
-        return {
-            "frames_in": len(sent),
-            "frames_out": len(depth),
-            "frames_dropped": len(sent) - len(depth),
-            "messages": {topic: len(messages) for topic, messages in sorted(self.outputs.items())},
-            "node_counts": self.node_counts,
-            "frames_per_second": (len(times) - 1) / seconds if seconds else 0.0,
-            "age_p50": float(np.percentile(ages, 50)) if ages else None,
-            "age_p95": float(np.percentile(ages, 95)) if ages else None,
-            "headers_equal": bool(depth) and not strangers,
-        }

@@ -4,11 +4,15 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from mono_depth_ros.demo.measures import Errors, Sent, Truth
+from mono_depth_ros.camera import Rectifier
+from mono_depth_ros.demo.measures import Errors
 from mono_depth_ros.demo.pictures import Panels, Picture, Video, write_sheet
-from mono_depth_ros.demo.recording import DEPTH, recorded_sets
+from mono_depth_ros.demo.recording import FrameSet, recorded_sets
+from mono_depth_ros.io import Source
 from mono_depth_ros.pointcloud import write_ply
 
 SHEET, VIDEO, CLOUD, BAG = "sheet.png", "video.mp4", "cloud.ply", "bag"
@@ -17,45 +21,53 @@ _ROWS = 5  # of the sheet
 
 
 class Report:
-    """What the `count` sets recorded in `folder` show; the other files are written beside the bag.
+    """What the sets recorded in a folder's bag show; `sent` are the numbers of their frames by stamp."""
 
-    Every set is of a frame that was sent.
-    """
+    def __init__(self, folder: Path, source: Source, sent: Mapping[int, int]) -> None:
+        self._folder, self._source, self._sent = folder, source, sent
+        self._rectifier = Rectifier(source.camera)
 
-    def __init__(self, folder: Path, count: int, truth: Truth, sent: Mapping[int, Sent]) -> None:
-        self._folder, self._truth, self._sent = folder, truth, sent
-        self._shown = set(np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int).tolist())
-        self._middle = count // 2
-
-    def make(self) -> Errors | None:
-        """Write the files; the mean errors, or None where nothing is known. Raises OSError."""
-        farthest, rate = self._survey()
-        panels, video = Panels(farthest), Video(self._folder / VIDEO, rate)
+    def write(self) -> list[Errors]:
+        """Write the files: the errors of each frame with known depth. Raises OSError, SourceError."""
+        times, farthest = self._survey()
+        seconds = (times[-1] - times[0]) / 1e9
+        panels = Panels(farthest)
+        video = Video(self._folder / VIDEO, rate=len(times) / seconds if seconds else 1.0)
         errors: list[Errors] = []
         rows: list[Picture] = []
         for number, frame_set in enumerate(recorded_sets(self._folder / BAG)):
-            sent = self._sent[frame_set.stamp]
-            depth, truth = frame_set.depth(), self._truth.of(sent)
+            depth, truth = frame_set.depth(), self._truth(frame_set)
             error = None if truth is None else Errors.between(depth, truth)
             errors += [error] if error else []
-            caption = f"frame {sent.index}" + (f", AbsRel {error.abs_rel:.3f}" if error else "")
-            row = panels.row(caption, self._truth.rectifier.rectify(frame_set.rgb()), depth, truth)
+            caption = f"frame {self._sent[frame_set.stamp]}" + (f", AbsRel {error.abs_rel:.3f}" if error else "")
+            row = panels.row(caption, self._rectifier.rectify(frame_set.rgb()), depth, truth)
             video.add(row)
-            rows += [row] if number in self._shown else []
-            if number == self._middle:
+            if number in shown(len(times)):
+                rows.append(row)
+            if number == len(times) // 2:
                 write_ply(self._folder / CLOUD, frame_set.cloud())
         video.close()
-        if rows:
-            write_sheet(self._folder / SHEET, rows)
-        return Errors.mean(errors)
+        write_sheet(self._folder / SHEET, rows)
+        return errors
 
-    def _survey(self) -> tuple[float, float]:
-        """Far end of the colours, within which 95 % of what is shown lies, in metres; sets a second."""
-        times, distances = [], [np.ones(1, np.float32)]
-        for number, frame_set in enumerate(recorded_sets(self._folder / BAG)):
-            times.append(frame_set.messages[DEPTH].published)
-            if number in self._shown:
-                depth, truth = frame_set.depth(), self._truth.of(self._sent[frame_set.stamp])
-                distances += [depth[np.isfinite(depth)], truth[truth > 0] if truth is not None else distances[0]]
-        seconds = (times[-1] - times[0]) / 1e9
-        return float(math.ceil(np.percentile(np.concatenate(distances), 95))), len(times) / seconds if seconds else 1.0
+    def _survey(self) -> tuple[list[int], float]:
+        """When each depth was published; the far end of the colours, in metres: 95 % of all depth is within it."""
+        times, distances = [], []
+        for frame_set in recorded_sets(self._folder / BAG):
+            times.append(frame_set.published)
+            for depth in (frame_set.depth(), self._truth(frame_set)):
+                if depth is not None:
+                    sample = depth[::8, ::8]
+                    distances.append(sample[np.isfinite(sample) & (sample > 0)])
+        known = np.concatenate(distances)
+        return times, math.ceil(np.percentile(known, 95)) if known.size else 1.0
+
+    def _truth(self, frame_set: FrameSet) -> NDArray[np.float32] | None:
+        """Depth (H, W) in metres of the node's camera, which is rectified; 0 where unknown; None without truth."""
+        truth = self._source.truth(self._sent[frame_set.stamp])
+        return None if truth is None else self._rectifier.rectify(truth, cv2.INTER_NEAREST)
+
+
+def shown(count: int) -> list[int]:
+    """Numbers of the sets that the sheet shows, of so many."""
+    return np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int).tolist()

@@ -11,12 +11,12 @@ pytest.importorskip("rclpy")
 pytest.importorskip("psutil")
 import psutil
 
-from mono_depth_ros.demo.children import exit_code, loopback_environment, start, tail
+from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
 
 TIMEOUT = 60  # seconds
 PROCESSES = [
     ("mono_depth_ros.ros", ["--ros-args", "-p", "autostart:=false"]),
-    ("mono_depth_ros.demo.camera_process", ["--ros-args", "-p", "source:=clip"]),
+    ("mono_depth_ros.demo.camera", ["--ros-args", "-p", "source:=clip"]),
 ]
 
 
@@ -55,9 +55,13 @@ def test_a_profile_of_the_users_does_not_open_it_to_others(monkeypatch, tmp_path
 def test_what_is_still_there_in_the_end_is_killed_and_its_log_kept(tmp_path: Path):
     with ExitStack() as children:
         child = start(children, {}, "this", [], tmp_path / "log")
-        assert exit_code(child, TIMEOUT) == 0
-        server = start(children, {}, "http.server", ["--bind", "127.0.0.1", "0"])
-        assert exit_code(server, 0.1) == -9 and server.poll() is None
-    assert server.returncode == -9
+        assert child.wait(TIMEOUT) == interrupt(child, TIMEOUT) == 0
+        deaf = "from signal import *; signal(SIGINT, SIG_IGN); print('up', flush=True); pause()"
+        (tmp_path / "deaf.py").write_text(deaf)
+        sleeper = start(children, {"PYTHONPATH": str(tmp_path)}, "deaf", [], tmp_path / "deaf.log")
+        while "up" not in (tmp_path / "deaf.log").read_text():
+            time.sleep(0.05)
+        assert interrupt(sleeper, 0.1) == -9 and sleeper.poll() is None
+    assert sleeper.returncode == -9
     assert tail(tmp_path / "log").startswith(f"the end of {tmp_path / 'log'}:\n")
     assert "Namespaces are one honking great idea" in tail(tmp_path / "log")

@@ -12,6 +12,7 @@ import types
 import pytest
 import yaml
 
+from mono_depth_ros.demo import player
 from mono_depth_ros.ros.environment import PROFILE_VARIABLES
 from mono_depth_ros.ros.outputs import TYPES
 from test.conftest import REPOSITORY
@@ -22,7 +23,7 @@ NAMES = {
     "launch.action": ("Action",),
     "launch.actions": (
         *("DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction"),
-        "SetEnvironmentVariable",
+        *("SetEnvironmentVariable", "Shutdown"),
     ),
     "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
     "launch.substitutions": ("LaunchConfiguration", "PathJoinSubstitution", "ThisLaunchFileDir"),
@@ -139,6 +140,13 @@ def test_the_demo_connects_its_camera_to_depth_node(load):
     assert passed_on.keys() <= load("depth.launch.py")["ARGUMENTS"].keys()
     assert dict(camera.kwargs["remappings"]).items() <= passed_on.items()
     assert actions.index(depth) < actions.index(camera)  # the camera starts with the profile set
+
+
+def test_the_demo_ends_with_its_camera(load):
+    (camera,) = of_kind(load("demo.launch.py")["generate_launch_description"]().args[0], "Node")
+    assert type(camera.kwargs["on_exit"]).__name__ == "Shutdown"
+    (played,) = camera.kwargs["parameters"]
+    assert played.keys() <= player.PARAMETERS.keys()
 
 
 def test_the_executables_are_those_that_the_package_installs(load):

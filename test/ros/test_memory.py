@@ -8,8 +8,8 @@ import pytest
 
 # Blocks too small for pages of their own; the last one stays, and with it the heap up to there.
 FREES_ALL_BUT_THE_LAST = """
-import ctypes, os
-from mono_depth_ros.demo.children import resident
+import ctypes
+import psutil
 from mono_depth_ros.ros import memory
 
 libc = ctypes.CDLL(None)
@@ -19,9 +19,10 @@ for block in blocks:
     ctypes.memset(block, 1, 60_000)
 for block in blocks[:-1]:
     libc.free(block)
-held = resident(os.getpid())
+process = psutil.Process()
+held = process.memory_info().rss
 memory.give_back()
-print(held - resident(os.getpid()))
+print(held - process.memory_info().rss)
 """
 
 

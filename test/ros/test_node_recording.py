@@ -31,7 +31,7 @@ def play(recording) -> subprocess.Popen:
     """The recording's camera as a process; the first frame goes out once depth_node is there."""
     source = f"source:={recording}"
     return subprocess.Popen(
-        [sys.executable, "-m", "mono_depth_ros.demo.camera_process", "--ros-args", "-p", source],
+        [sys.executable, "-m", "mono_depth_ros.demo.camera", "--ros-args", "-p", source],
         cwd=REPOSITORY,
         env=os.environ | {"ROS_DOMAIN_ID": str(DOMAIN)},
     )

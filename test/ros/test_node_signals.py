@@ -4,26 +4,25 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
 from sensor_msgs.msg import Image
 
 from test.ros.harness import ERROR, DepthNode, accepted, make_image, make_info, wait_until
 
-
-def blocks_signals(process) -> bool:
-    """Whether the process has come as far as its own first line (before it, Python and the shell are in charge)."""
-    assert process.poll() is None
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return bool(int(status.split("SigBlk:")[1].split()[0], 16) >> (signal.SIGTERM - 1) & 1)
+# Says when the process has come as far as its own first line: before it, Python and the shell are in charge.
+SAYS_WHEN_IT_BLOCKS = """
+import signal
+block = signal.pthread_sigmask
+signal.pthread_sigmask = lambda *args: (block(*args), print("signals are blocked", flush=True))
+"""
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("SIGNAL_TRIALS", 12))))  # `python -m test.fuzz`: more
 def test_it_ends_cleanly_at_any_moment_of_its_start(seed):
     choose = random.Random(seed)
-    with DepthNode() as node:
-        wait_until(lambda: blocks_signals(node.process), "the node's own first line")
+    with DepthNode(fault=SAYS_WHEN_IT_BLOCKS) as node:
+        node.expect_log("signals are blocked")
         time.sleep(choose.choice([0, choose.uniform(0, 0.6), choose.uniform(0, 3)]))
         for _ in range(choose.choice([1, 2, 3])):
             node.process.send_signal(choose.choice([signal.SIGINT, signal.SIGTERM]))

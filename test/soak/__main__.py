@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmark.document import Part
 from mono_depth_ros.backends import machine
-from mono_depth_ros.demo.document import Part
 from mono_depth_ros.demo.ros_process import StopRequest, fail
 from mono_depth_ros.tables import markdown
 from test.soak import picture

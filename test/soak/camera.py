@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.demo.camera_process import raw_camera_info
+from mono_depth_ros.demo.player import raw_camera_info
 from mono_depth_ros.demo.ros_process import StopRequest, spinning_node
 from mono_depth_ros.ros.messages import rgb_message
 from mono_depth_ros.ros.qos import OUTPUT

@@ -86,7 +86,7 @@ class _Rounds:
         self._deck: list[str] = []
 
     def last(self, seconds: float) -> None:
-        """Go on for so long after the warm-up, unless a signal comes or the node dies; in the end the node is at rest."""
+        """Go on for so long after the warm-up, unless a signal comes or the node dies; then the node is at rest."""
         disturbed = (1 - _STEADY) * seconds
         length, over = min(_ROUND, disturbed / _FEWEST_ROUNDS), threading.Event()
         watchers = [

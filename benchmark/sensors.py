@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
@@ -24,18 +25,19 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
+from benchmark.document import Part
+from benchmark.tables import markdown
 from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import machine
-from mono_depth_ros.demo.camera_process import raw_camera_info
+from mono_depth_ros.camera import Rectifier
 from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
-from mono_depth_ros.demo.document import Part
-from mono_depth_ros.demo.measures import Errors, Sent, Truth
+from mono_depth_ros.demo.measures import Errors
+from mono_depth_ros.demo.player import raw_camera_info
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.demo.sources import parse_source
 from mono_depth_ros.io import Frame, Source, SourceError
 from mono_depth_ros.ros.messages import rgb_message
 from mono_depth_ros.ros.qos import OUTPUT
-from mono_depth_ros.tables import markdown
 
 FRAME_ID = "camera_optical_frame"
 
@@ -117,7 +119,7 @@ def measure(
 ) -> Row | None:
     """One recording through a node of its own; None after a signal. Raises NodeError, SourceError."""
     source = parse_source(str(folder))
-    rectified = Truth(source)
+    rectifier = Rectifier(source.camera)
     errors, known, ranges = [], [], []
     number = min(most or sys.maxsize, source.length or sys.maxsize)
     what = f"{folder.name}, {'with' if with_lens else 'without'} camera_info"
@@ -133,10 +135,10 @@ def measure(
                     depth = eye.depth_of(frame, source, with_lens, lambda: process.poll() is None)
                     if depth is None:
                         return None
-                    # Without a lens the node cannot rectify: its depth is that of the pixels as they came.
-                    truth = rectified.of(Sent(index, 0, 0)) if with_lens else source.truth(index)
-                    if truth is None:
+                    if (truth := source.truth(index)) is None:
                         raise SourceError(f"{folder}: found no depth/, expected a recording with a depth sensor")
+                    if with_lens:  # without one the node cannot rectify: its depth is that of the pixels as they came
+                        truth = rectifier.rectify(truth, cv2.INTER_NEAREST)
                     seen = truth[truth > 0]
                     known.append(seen.size / truth.size)
                     ranges += [seen.min(), seen.max()] if seen.size else []
