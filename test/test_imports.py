@@ -34,7 +34,7 @@ FORBIDDEN = [
     ("mono_depth_ros/backends/*", (), ("mono_depth_ros.estimator",)),
     (
         "*",
-        ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py", "benchmark/node.py"),
+        ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py", "benchmark/node*"),
         ("mono_depth_ros.ros",),
     ),
     ("mono_depth_ros/*", ("mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.demo",)),

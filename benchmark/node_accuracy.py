@@ -128,7 +128,7 @@ def measure(
         process = start(children, environ, "mono_depth_ros.ros", ros_args, log)
         children.callback(interrupt, process, _END)
         try:
-            with spinning_node("sensors", []) as node:
+            with spinning_node("node_accuracy", []) as node:
                 eye = Eye(node, stop)
                 bar = tqdm(islice(source.frames(), number), total=number, unit=" frames", desc=what, mininterval=1)
                 for index, frame in enumerate(bar):
@@ -179,7 +179,7 @@ def main(args: Sequence[str] | None = None) -> int:
             for folder, with_lens in itertools.product(options.folders, (True, False)):
                 row = measure(folder, with_lens, options.frames, environ, log, stop)
                 if row is None:
-                    return fail("sensors", "stopped")
+                    return fail("node_accuracy", "stopped")
                 rows.append(row)
         here = machine.detect()
         text = f"{table(rows)}\n\nWeights: `{_weights()}`. On {here.cpu}, {here.cores} cores."
@@ -187,7 +187,7 @@ def main(args: Sequence[str] | None = None) -> int:
         if part:
             part.write(text)
     except (NodeError, SourceError, OSError, ValueError) as error:
-        return fail("sensors", error)
+        return fail("node_accuracy", error)
     return 0
 
 
@@ -197,7 +197,7 @@ def _weights() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="sensors", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmark.node_accuracy", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="recordings: rgb/, depth/ and camera.yaml in each")
     parser.add_argument("--frames", type=int, default=0, help="only the first so many of each")
     parser.add_argument("--report", type=Path, help="Markdown document with <!-- sensors --> and <!-- /sensors -->")

@@ -23,7 +23,7 @@ def test_the_table_is_written_between_the_marks_and_true(shared_data, tmp_path):
     report = tmp_path / "results.md"
     report.write_text("before\n<!-- sensors -->\nold\n<!-- /sensors -->\nafter\n")
     folder = shared_data / "hololens_office"
-    command = [sys.executable, "-m", "benchmark.sensors", folder, "--frames", str(FRAMES), "--report", report]
+    command = [sys.executable, "-m", "benchmark.node_accuracy", folder, "--frames", str(FRAMES), "--report", report]
     environ = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
     done = subprocess.run(command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
