@@ -45,12 +45,18 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real RGB-D frames (MONO_DEPTH_DATA, or shared/data beside the checkout); skips where absent."""
-    folder = Path(os.environ.get("MONO_DEPTH_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real RGB-D frames at {folder}; set MONO_DEPTH_DATA to a folder of them")
-    return folder
+def real_frames() -> Path:
+    """The folder of real RGB-D frames that MONO_DEPTH_DATA names, laid out as docs/data.md says; skips without."""
+    folder = os.environ.get("MONO_DEPTH_DATA")
+    if not folder:
+        pytest.skip("needs real RGB-D frames: MONO_DEPTH_DATA names no folder of them (docs/data.md)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def shared_data(real_frames: Path) -> Path:
+    """Its former name."""
+    return real_frames
 
 
 @pytest.fixture(scope="session")

@@ -80,8 +80,8 @@ def engine(request, weights):
 
 
 @pytest.mark.parametrize("size", [(480, 640), (256, 320), (352, 640)])
-def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, shared_data, size):
-    rgb = frame_of(shared_data, size)
+def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, real_frames, size):
+    rgb = frame_of(real_frames, size)
     expected, expected_error = infer(reference, rgb)
     depth, log_error = infer(engine, rgb)
     assert depth.shape == log_error.shape == size and depth.dtype == log_error.dtype == np.float32
@@ -90,16 +90,16 @@ def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, shar
 
 
 @pytest.mark.skipif("BF16" not in HERE.openvino, reason="OpenVINO has no bfloat16 on this CPU")
-def test_bfloat16_is_pytorch_within_a_hundredth(weights, reference, shared_data):
+def test_bfloat16_is_pytorch_within_a_hundredth(weights, reference, real_frames):
     engine = OpenVinoBackend(weights.onnx(), "bf16")
-    assert 0 < mean_difference(engine, reference, shared_data, weights.info.input_size) < 0.01
+    assert 0 < mean_difference(engine, reference, real_frames, weights.info.input_size) < 0.01
 
 
 @pytest.mark.skipif(not HERE.native_int8, reason="the CPU has no native int8, which is less exact")
-def test_int8_costs_at_most_three_percent(weights, shared_data):
+def test_int8_costs_at_most_three_percent(weights, real_frames):
     if not weights.info.int8_sha256:
         pytest.skip("the checkpoint has no int8 form")
-    source = parse_source(str(shared_data / "hololens_office"))
+    source = parse_source(str(real_frames / "hololens_office"))
     frames = [
         CalibrationFrame.shrunk(frame.rgb, source.camera, source.truth(index), weights.info.input_size)
         for index, frame in islice(enumerate(source.frames()), 0, None, 8)
@@ -110,15 +110,15 @@ def test_int8_costs_at_most_three_percent(weights, shared_data):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("fp16", 0.01), ("bf16", 0.02)])
-def test_cuda_graphs_give_what_the_cpu_gives(weights, reference, shared_data, precision, limit):
+def test_cuda_graphs_give_what_the_cpu_gives(weights, reference, real_frames, precision, limit):
     engine = TorchBackend(restore(weights), weights.info, "cuda", precision)
     for size in (weights.info.input_size, SIZE, weights.info.input_size):
-        assert mean_difference(engine, reference, shared_data, size) < limit
+        assert mean_difference(engine, reference, real_frames, size) < limit
 
 
-def test_half_precision_runs_in_pytorch_within_a_hundredth(weights, reference, shared_data):
+def test_half_precision_runs_in_pytorch_within_a_hundredth(weights, reference, real_frames):
     """The CPU stands in for a GPU: the same network and types, without the graph."""
-    rgb = frame_of(shared_data, SIZE)
+    rgb = frame_of(real_frames, SIZE)
     expected = infer(reference, rgb)[0]
     depth = infer(TorchBackend(restore(weights), weights.info, "cpu", "fp16"), rgb)[0]
     assert depth.dtype == np.float32 and 0 < np.mean(np.abs(depth - expected) / expected) < 0.01
@@ -170,8 +170,8 @@ def test_pytorch_resizes_as_the_others_do_to_a_level(old, new):
 
 
 @pytest.mark.parametrize("size", [(480, 640), (720, 1280), (60, 80)])
-def test_an_image_of_any_size_gives_what_pytorch_gives(engine, reference, shared_data, size):
-    rgb = frame_of(shared_data, size)
+def test_an_image_of_any_size_gives_what_pytorch_gives(engine, reference, real_frames, size):
+    rgb = frame_of(real_frames, size)
     expected = reference.infer(rgb, SIZE)[0]
     assert np.mean(np.abs(engine.infer(rgb, SIZE)[0] - expected) / expected) < 0.01  # Some colours differ by a level.
 

@@ -150,12 +150,12 @@ def test_any_camera_info_is_a_sound_camera_or_a_value_error(width, height, k, d,
         assert Rectifier(camera).rectify(np.zeros((camera.height, camera.width), np.uint8)).max() == 0
 
 
-def test_yaml_of_a_real_camera(shared_data):
-    camera = CameraModel.from_yaml(shared_data / "tum_fr1_rpy" / "camera.yaml")
+def test_yaml_of_a_real_camera(real_frames):
+    camera = CameraModel.from_yaml(real_frames / "tum_fr1_rpy" / "camera.yaml")
     assert (camera.width, camera.height) == (640, 480)
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (517.3, 516.5, 318.6, 255.3)
     assert camera.is_distorted and camera.distortion_model == "plumb_bob" and camera.distortion == KINECT
-    assert not CameraModel.from_yaml(shared_data / "hololens_office" / "camera.yaml").is_distorted
+    assert not CameraModel.from_yaml(real_frames / "hololens_office" / "camera.yaml").is_distorted
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from mono_depth_ros.cli import main, millimetres
 
 
 @pytest.fixture(scope="module")
-def office(shared_data, tmp_path_factory):
+def office(real_frames, tmp_path_factory):
     """Two frames of an office with their depth and their distorted camera."""
     folder = tmp_path_factory.mktemp("office")
-    source = shared_data / "tum_fr1_rpy"
+    source = real_frames / "tum_fr1_rpy"
     shutil.copy(source / "camera.yaml", folder)
     for kind, suffix in (("rgb", "jpg"), ("depth", "png")):
         (folder / kind).mkdir()

@@ -183,8 +183,8 @@ def estimator(sealed_checkpoint):
 
 
 @pytest.fixture(scope="module")
-def frame(shared_data):
-    path = sorted((shared_data / "nyu_depth_v2_train" / "rgb").glob("*.jpg"))[10]
+def frame(real_frames):
+    path = sorted((real_frames / "nyu_depth_v2_train" / "rgb").glob("*.jpg"))[10]
     return np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB))
 
 

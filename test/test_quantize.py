@@ -25,9 +25,9 @@ def small(sealed_checkpoint, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def frames(shared_data):
+def frames(real_frames):
     """Forty frames of an office, with the Kinect's depth."""
-    source = parse_source(str(shared_data / "tum_fr1_rpy"))
+    source = parse_source(str(real_frames / "tum_fr1_rpy"))
     return [
         CalibrationFrame.shrunk(frame.rgb, source.camera, source.truth(index), SIZE)
         for index, frame in zip(range(40), source.frames(), strict=False)

@@ -39,12 +39,12 @@ def estimator():
 
 
 @pytest.fixture(scope="module")
-def frames(shared_data):
-    return read(shared_data, BLOCKS)
+def frames(real_frames):
+    return read(real_frames, BLOCKS)
 
 
-def read(shared_data, blocks):
-    folder = shared_data / "nyu_depth_v2_train"
+def read(real_frames, blocks):
+    folder = real_frames / "nyu_depth_v2_train"
     names = sorted(path.stem for path in (folder / "rgb").iterdir())
     return [
         Frame(
@@ -88,10 +88,10 @@ def test_they_score_what_is_sealed_into_them(scored):
     assert rmse == pytest.approx(sealed["RMSE"], rel=0.02)
 
 
-def test_a_longer_lens_costs_no_more_than_15_percent(estimator, frames, scored, shared_data):
+def test_a_longer_lens_costs_no_more_than_15_percent(estimator, frames, scored, real_frames):
     longer = CameraModel.nyu().cropped(LEFT, TOP, WIDTH, HEIGHT).resized(640, 480)
     assert longer.fx == pytest.approx(LONGER * CameraModel.nyu().fx, rel=0.01)
-    more = read(shared_data, CALIBRATION)
+    more = read(real_frames, CALIBRATION)
     whole = abs_rel([*scored, *(score(estimator, frame, CameraModel.nyu(), EIGEN_CROP) for frame in more)])
     zoomed = [through_longer_lens(frame) for frame in [*frames, *more]]
     right = abs_rel([score(estimator, frame, longer) for frame in zoomed])

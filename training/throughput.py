@@ -24,7 +24,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--steps", type=int, default=50, help="that are timed")
     options, overrides = parser.parse_known_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = assemble([f"--config={options.config}", *overrides]).model
+    no_frames = [f"--data.{use}=null" for use in ("train", "val", "test")]
+    model = assemble([f"--config={options.config}", *overrides, *no_frames]).model
     rate = images_per_second(model, options.batch, tuple(options.size), options.steps, device)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     print(

@@ -19,10 +19,10 @@ from test.conftest import REPOSITORY
 FRAMES = 3
 
 
-def test_the_table_is_written_between_the_marks_and_true(shared_data, tmp_path):
+def test_the_table_is_written_between_the_marks_and_true(real_frames, tmp_path):
     report = tmp_path / "results.md"
     report.write_text("before\n<!-- sensors -->\nold\n<!-- /sensors -->\nafter\n")
-    folder = shared_data / "hololens_office"
+    folder = real_frames / "hololens_office"
     command = [sys.executable, "-m", "benchmark.node_accuracy", folder, "--frames", str(FRAMES), "--report", report]
     environ = os.environ | {"ROS_DOMAIN_ID": str(1 + os.getpid() % 100)}
     done = subprocess.run(command, cwd=REPOSITORY, env=environ, capture_output=True, text=True, timeout=240)

@@ -30,12 +30,12 @@ def test_it_is_small_and_names_its_makers_and_its_licence():
     assert "Sturm" in text and "creativecommons.org/licenses/by/4.0" in text
 
 
-def test_it_is_what_the_recording_holds(shared_data: Path):
-    clip, whole = parse_source("clip"), opened(str(shared_data / "tum_fr1_rpy"))
+def test_it_is_what_the_recording_holds(real_frames: Path):
+    clip, whole = parse_source("clip"), opened(str(real_frames / "tum_fr1_rpy"))
     names = {frame.stamp: frame.name for frame in whole.frames()}
     for index, frame in enumerate(clip.frames()):
         name = names[frame.stamp]
-        raw = cv2.imread(str(shared_data / "tum_fr1_rpy" / "depth" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        raw = cv2.imread(str(real_frames / "tum_fr1_rpy" / "depth" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_allclose(clip.truth(index)[::2, ::2], raw[::2, ::2] / 1000, rtol=1e-6)
-        bgr = cv2.imread(str(shared_data / "tum_fr1_rpy" / "rgb" / f"{name}.jpg"))
+        bgr = cv2.imread(str(real_frames / "tum_fr1_rpy" / "rgb" / f"{name}.jpg"))
         assert np.abs(frame.rgb.astype(int) - bgr[..., ::-1]).mean() < 6

@@ -35,15 +35,15 @@ def greys(source) -> list[int]:
     return [int(frame.rgb[0, 0, 0]) for frame in source.frames()]
 
 
-def test_real_frames_come_with_their_stamps_camera_and_depth(shared_data: Path):
-    source = parse_source(str(shared_data / "tum_fr1_rpy"))
+def test_real_frames_come_with_their_stamps_camera_and_depth(real_frames: Path):
+    source = parse_source(str(real_frames / "tum_fr1_rpy"))
     frames = list(islice(source.frames(), 3))
     assert [frame.stamp for frame in frames] == [1305031229528748000, 1305031229564425000, 1305031229596600000]
-    assert source.camera == CameraModel.from_yaml(shared_data / "tum_fr1_rpy" / "camera.yaml")
+    assert source.camera == CameraModel.from_yaml(real_frames / "tum_fr1_rpy" / "camera.yaml")
     assert source.camera.is_distorted and source.remark == ""
-    bgr = cv2.imread(str(shared_data / "tum_fr1_rpy" / "rgb" / "00002.jpg"))
+    bgr = cv2.imread(str(real_frames / "tum_fr1_rpy" / "rgb" / "00002.jpg"))
     np.testing.assert_array_equal(frames[2].rgb, bgr[..., ::-1])
-    raw = cv2.imread(str(shared_data / "tum_fr1_rpy" / "depth" / "00002.png"), cv2.IMREAD_UNCHANGED)
+    raw = cv2.imread(str(real_frames / "tum_fr1_rpy" / "depth" / "00002.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_allclose(source.truth(2), raw / 1000, rtol=1e-6)
 
 

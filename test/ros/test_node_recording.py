@@ -16,8 +16,8 @@ from test.ros.harness import DOMAIN, FRAME_ID, DepthNode, Peer, depth_of, header
 
 
 @pytest.fixture
-def recording(shared_data):
-    return shared_data / "tum_fr1_rpy"
+def recording(real_frames):
+    return real_frames / "tum_fr1_rpy"
 
 
 def stamps(recording) -> list[tuple[int, int, str]]:

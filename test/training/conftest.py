@@ -16,6 +16,15 @@ CAMERA = CameraModel(width=160, height=128, fx=130, fy=130, cx=80, cy=64)
 EPOCHS = 3
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On networks this small, PyTorch's threads wait for each other longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def config(tmp_path_factory):
     """Twelve frames of a plane and a small network on them."""

@@ -91,7 +91,7 @@ def test_workers_change_nothing():
         loader = data_of(workers=workers).train_dataloader()
         assert isinstance(loader.sampler, EpochSampler)
         loader.sampler.set_epoch(3)
-        loader.timeout = 60 if workers else 0  # seconds, then a RuntimeError
+        loader.timeout = 300 if workers else 0  # seconds, then a RuntimeError
         batches.append(list(loader))
     assert len(batches[0]) == len(batches[1]) == 3
     for one, other in zip(*batches, strict=True):

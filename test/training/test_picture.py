@@ -16,8 +16,8 @@ def drawn(out: Path, *options: str) -> tuple[int, int]:
     return image.shape[1], image.shape[0]
 
 
-def test_seven_panels_of_colour_over_depth(tmp_path, shared_data):
+def test_seven_panels_of_colour_over_depth(tmp_path, real_frames):
     """Seven 4:3 panels a row in two rows, with the same layout whatever the frame."""
-    office = drawn(tmp_path / "new" / "office.png", str(shared_data / "hololens_office"), "--frame", "50")
+    office = drawn(tmp_path / "new" / "office.png", str(real_frames / "hololens_office"), "--frame", "50")
     assert office[0] / office[1] == pytest.approx(7 * 4 / (2 * 3), rel=0.2)
-    assert drawn(tmp_path / "walk.png", str(shared_data / "tum_fr1_rpy")) == office
+    assert drawn(tmp_path / "walk.png", str(real_frames / "tum_fr1_rpy")) == office

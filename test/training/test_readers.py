@@ -96,9 +96,9 @@ class TestRgbdFolder:
         error = np.abs(frame.depth / cast(frame.camera.rays(), ROOM)[0] - 1)[known]
         assert np.quantile(error, 0.99) < 0.005
 
-    def test_the_real_sets(self, shared_data):
+    def test_the_real_sets(self, real_frames):
         for name in ("nyu_depth_v2_train", "tum_fr1_rpy", "hololens_office", "replica_office_0"):
-            frames = RgbdFolder(shared_data / name, every=50)
+            frames = RgbdFolder(real_frames / name, every=50)
             frame = frames[len(frames) - 1]
             assert frame.rgb.shape == (*frame.depth.shape, 3) and not frame.camera.is_distorted
             assert 0.5 < np.median(frame.depth[frame.depth > 0]) < 6 and frame.depth.max() < 10.5
@@ -141,13 +141,13 @@ class TestNyuMat:
     def test_rows_hold_out_blocks_of_the_split(self, mat):
         assert [NyuMat(mat, "train", rows=[(5, 8)]).rows[i] for i in range(3)] == [7, 9, 10]
 
-    def test_the_official_split(self, shared_data):
+    def test_the_official_split(self, real_frames):
         train, test = nyu.official_rows("train"), nyu.official_rows("test")
         assert sorted(train + test) == list(range(1449)) and len(train) == 795
-        assert train == sorted(int(file.stem) for file in (shared_data / "nyu_depth_v2_train/rgb").iterdir())
+        assert train == sorted(int(file.stem) for file in (real_frames / "nyu_depth_v2_train/rgb").iterdir())
 
     def test_another_file_is_refused(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r"gone.mat.*nyu_depth_v2_labeled.mat"):
+        with pytest.raises(FileNotFoundError, match=r"gone.mat: no such file.*docs/data.md"):
             NyuMat(tmp_path / "gone.mat", "train")
         (tmp_path / "text.mat").write_text("MATLAB 5.0 MAT-file")
         with pytest.raises(ValueError, match=r"text.mat: not a MATLAB v7.3"):

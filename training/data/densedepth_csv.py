@@ -10,6 +10,7 @@ from training.data import nyu
 from training.data.checks import checked_frame
 from training.data.frame import RgbdDataset, RgbdFrame, take
 from training.data.image_files import read_color, read_depth
+from training.data.place import locate
 
 # Training depth went through 8 bits, 255 for 10 m; test depth is 16-bit millimetres (DenseDepth's issue 32).
 _DEPTH = {"train": (np.uint8, 25.5), "test": (np.uint16, 1000.0)}
@@ -30,7 +31,7 @@ class DenseDepthCsv(RgbdDataset):
     def __init__(
         self, folder: Path, split: nyu.Split, rows: Sequence[tuple[int, int]] | None = None, every: int = 1
     ) -> None:
-        self.source = Path(folder)
+        self.source = locate(folder)
         self.dtype, self.metre = _DEPTH[split]
         file_list = self.source / f"data/nyu2_{split}.csv"
         pairs = []

@@ -1,5 +1,8 @@
 """RgbdData: sets of RGB-D frames as Lightning's loaders of samples."""
 
+import multiprocessing
+from multiprocessing.context import BaseContext
+
 import cv2
 import lightning.pytorch as pl
 import torch
@@ -9,6 +12,22 @@ from training.data.frame import RgbdDataset
 from training.data.sampling import EpochSampler, EvaluationSampler, Samples, Transform
 from training.data.skipping import SkipBadFrames
 from training.transforms import EvaluationTransform, Sample, TrainTransform
+
+
+def worker_context() -> BaseContext:
+    """Workers come from a server process without threads.
+
+    A fork of this process would copy the locks of its other threads (PyTorch's, OpenCV's, of a ROS node or of an
+    inference engine in one process with it) in whatever state they are, and hang or crash on them.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training.data.module"])  # imported once, not by each worker
+    return context
+
+
+def one_thread(worker: int) -> None:
+    """Make a worker use one core: the workers are the parallelism."""
+    cv2.setNumThreads(1)
 
 
 class RgbdData(pl.LightningDataModule):
@@ -71,15 +90,14 @@ class RgbdData(pl.LightningDataModule):
     def _loader(
         self, samples: Samples, sampler: EpochSampler | EvaluationSampler, batch_size: int
     ) -> DataLoader[Sample]:
-        # The workers are the parallelism. Set here, not in them: to change the number, a forked worker would wait for
-        # threads of OpenCV that it did not inherit.
-        cv2.setNumThreads(1)
         return DataLoader(
             samples,
             batch_size,
             sampler=sampler,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            multiprocessing_context=worker_context() if self.workers else None,
+            worker_init_fn=one_thread,
             pin_memory=torch.cuda.is_available(),
         )
 

@@ -9,6 +9,7 @@ import h5py
 from training.data import nyu
 from training.data.checks import checked_frame
 from training.data.frame import BadFrameError, RgbdDataset, RgbdFrame, take
+from training.data.place import locate
 
 
 class NyuMat(RgbdDataset):
@@ -33,12 +34,9 @@ class NyuMat(RgbdDataset):
         rows: Sequence[tuple[int, int]] | None = None,
         every: int = 1,
     ) -> None:
-        self.source = Path(file)
+        self.source = locate(file)
         self.field = {"filled": "depths", "raw": "rawDepths"}[depth]
         self.rows = take(nyu.official_rows(split), rows, every, self.source)
-        if not self.source.is_file():
-            advice = "get nyu_depth_v2_labeled.mat (2.8 GB) from NYU's site"
-            raise FileNotFoundError(f"{self.source}: no such file; {advice}")
         self._check_layout()
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ from training.data import nyu
 from training.data.checks import checked_frame
 from training.data.frame import RgbdDataset, RgbdFrame, take
 from training.data.image_files import read_color, read_depth
+from training.data.place import locate
 
 
 class NyuSync(RgbdDataset):
@@ -27,9 +28,9 @@ class NyuSync(RgbdDataset):
     def __init__(
         self, folder: Path, file_list: Path, rows: Sequence[tuple[int, int]] | None = None, every: int = 1
     ) -> None:
-        self.source = Path(folder)
+        self.source = locate(folder)
         pairs = []
-        for number, line in enumerate(Path(file_list).read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(locate(file_list).read_text(encoding="utf-8").splitlines(), start=1):
             fields = line.split()
             if len(fields) not in (2, 3):
                 raise ValueError(f"{file_list}, line {number}: found {line!r}, expected 'rgb depth [focal]'")

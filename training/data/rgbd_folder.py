@@ -9,6 +9,7 @@ from mono_depth_ros.camera import CameraModel
 from training.data.checks import checked_frame
 from training.data.frame import RgbdDataset, RgbdFrame, take
 from training.data.image_files import read_color, read_depth
+from training.data.place import locate
 
 
 class RgbdFolder(RgbdDataset):
@@ -26,7 +27,7 @@ class RgbdFolder(RgbdDataset):
     def __init__(
         self, folder: Path, rows: Sequence[tuple[int, int]] | None = None, every: int = 1, border: int = 0
     ) -> None:
-        self.source, self.border = Path(folder), border
+        self.source, self.border = locate(folder), border
         color = {file.stem: file for file in sorted((self.source / "rgb").glob("*.[jp][pn]g"))}
         stems = sorted(color.keys() | {file.stem for file in (self.source / "depth").glob("*.png")})
         files = [(color.get(s, self.source / f"rgb/{s}.jpg"), self.source / f"depth/{s}.png") for s in stems]

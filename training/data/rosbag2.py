@@ -15,6 +15,7 @@ from mono_depth_ros.io import bag as bags
 from mono_depth_ros.io.camera_info import camera_from_info
 from training.data.checks import checked_frame
 from training.data.frame import BadFrameError, RgbdDataset, RgbdFrame, take
+from training.data.place import locate
 
 
 class Rosbag2(RgbdDataset):
@@ -43,7 +44,7 @@ class Rosbag2(RgbdDataset):
         rows: Sequence[tuple[int, int]] | None = None,
         every: int = 1,
     ) -> None:
-        self.source, self.color, self.depth = Path(bag), color, depth
+        self.source, self.color, self.depth = locate(bag), color, depth
         _, first_info = next(self._messages(camera_info), (0, None))
         if first_info is None:
             raise ValueError(f"{self.source}: {camera_info}: found no message, expected at least one CameraInfo")
