@@ -1,30 +1,26 @@
-"""JPEG and PNG, of a CompressedImage or a file, to RGB: size and end are checked before OpenCV sees them.
+"""CompressedImage messages, and JPEG and PNG as such, to RGB and depth.
 
-OpenCV fills the missing part of a truncated JPEG with grey and reports success, and allocates whatever a header claims.
-Damage within the picture of a JPEG that leaves its end in place goes unseen: libjpeg only mentions it on stderr.
+A message's format says what was compressed, which the bytes cannot: a depth image or a mosaic is a JPEG or PNG too.
 """
 
+import re
 import struct
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from mono_depth_ros.io import jpeg, png, raw
 from mono_depth_ros.io.errors import ImageError
-from mono_depth_ros.io.raw import check_size, fits
+from mono_depth_ros.io.white import WhiteLevel
 
-_JPEG_START = b"\xff\xd8\xff"
-_JPEG_END = b"\xff\xd9"
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-
-# ITU-T T.81, table B.1
-_START_OF_SCAN = 0xDA
-_STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01}
-
-# What image_transport's compressedDepth puts before the PNG: how 32FC1 was quantised, unused for 16UC1.
-_COMPRESSED_DEPTH_HEADER = 12
+_CODECS = {"jpeg": "JPEG", "jpg": "JPEG", "mjpeg": "JPEG", "mjpg": "JPEG", "png": "PNG"}
+# OpenCV's names of types, which say nothing of colours. One or three bytes a pixel, compressed, are a picture.
+_TYPE = re.compile(r"\d+[SUF]C\d+")
+_PICTURES = ("8UC1", "8UC3", "8UC4")
+# What image_transport's compressedDepth puts before the PNG: a number, and how 32FC1 was quantised.
+_DEPTH_HEADER = struct.Struct("<iff")
 
 
 class CompressedImage(Protocol):
@@ -34,44 +30,108 @@ class CompressedImage(Protocol):
     data: Any
 
 
-def decode_message(msg: CompressedImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """RGB picture (H, W, 3) uint8 of a message as it was stored; `out` as in raw.decode. Raises ImageError.
+class Format(NamedTuple):
+    """What CompressedImage.format says, as image_transport writes it: "<encoding>; <codec> compressed <stored>".
 
-    The camera_info belongs to the picture as the sensor read it, so an EXIF orientation must not turn it.
+    Attributes:
+        encoding: of the image that was compressed; empty where it is not said.
+        codec: in small letters; empty where it is not said.
+        stored: encoding that the image was converted to before, or what compressedDepth was made with; often empty.
+    """
+
+    encoding: str
+    codec: str
+    stored: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Format":
+        """Read what drivers write, of which "jpeg", "png", "JPEG", "bgr8; jpeg" and nothing are the commonest."""
+        encoding, semicolon, rest = (part.strip() for part in text.partition(";"))
+        if not semicolon:
+            if encoding in raw.ENCODINGS or _TYPE.fullmatch(encoding):
+                return cls(encoding, "", "")
+            encoding, rest = "", encoding
+        codec, *words = rest.split() or [""]
+        stored = " ".join(word for word in words if word != "compressed")
+        return cls(encoding, codec.lower().rpartition("/")[2].removeprefix("."), stored)
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether the image that was compressed is no picture, by all that is said."""
+        return self.codec == "compresseddepth" or bool(
+            _TYPE.fullmatch(self.encoding) and self.encoding not in _PICTURES
+        )
+
+    @property
+    def is_mosaic(self) -> bool:
+        """Whether a single stored channel is a mosaic. Newer plugins store grey that was made of it, and say so."""
+        return self.encoding.startswith("bayer_") and self.stored in ("", self.encoding)
+
+
+def decode_message(
+    msg: CompressedImage, out: NDArray[np.uint8] | None = None, white: WhiteLevel | None = None
+) -> NDArray[np.uint8]:
+    """RGB picture (H, W, 3) uint8 of a message as it was stored; `out` and `white` as in raw.decode.
+
+    The camera_info belongs to the picture as the sensor read it, so an EXIF orientation must not turn it. Raises
+    ImageError for depth, for whatever is neither JPEG nor PNG, and for one that is not whole.
     """
     try:
-        return decode(msg.data.tobytes(), out)
+        said = Format.parse(msg.format)
+        if said.is_depth:
+            raise ImageError("a depth image is no picture; expected the camera's colour or grey image")
+        return _decode(msg.data.tobytes(), out, white, said)
     except ImageError as error:
         raise ImageError(f"compressed image of format {msg.format!r}: {error}") from error
 
 
+def contradiction(msg: CompressedImage) -> str:
+    """How the format and the bytes contradict each other, of which the bytes are believed; empty where they do not."""
+    codec, found = Format.parse(msg.format).codec, codec_of(bytes(msg.data[:8]))
+    if not codec or not found or _CODECS.get(codec) == found:
+        return ""
+    return f"format {msg.format!r} with the bytes of a {found}; they are decoded as what they are"
+
+
 def decode_depth_message(msg: CompressedImage) -> NDArray[np.float32]:
-    """Depth (H, W) in metres, 0 where unknown, of image_transport's compressedDepth of 16UC1. Raises ImageError."""
-    if msg.format.split(";")[0] != "16UC1":
-        raise ImageError(f"compressed depth of format {msg.format!r}; expected 16UC1; compressedDepth")
-    return decode_depth(msg.data.tobytes()[_COMPRESSED_DEPTH_HEADER:])
+    """Depth (H, W) in metres, 0 where unknown, of image_transport's compressedDepth as PNG. Raises ImageError."""
+    try:
+        said, data = Format.parse(msg.format), msg.data.tobytes()
+        if (
+            said.codec != "compresseddepth"
+            or said.encoding not in raw.DEPTH_ENCODINGS
+            or said.stored not in ("", "png")
+        ):
+            raise ImageError(f"expected one of {', '.join(raw.DEPTH_ENCODINGS)}, with compressedDepth png")
+        if len(data) < _DEPTH_HEADER.size:
+            raise ImageError(f"{len(data)} bytes are less than compressedDepth's header")
+        _, a, b = _DEPTH_HEADER.unpack_from(data)
+        if raw.DEPTH_ENCODINGS[said.encoding].kind == "u":
+            return decode_depth(data[_DEPTH_HEADER.size :])
+        inverse = decode_depth(data[_DEPTH_HEADER.size :], metre=1)
+        with np.errstate(divide="ignore", invalid="ignore"):  # depth = a / (stored - b), and 0 is unknown
+            depth = np.float32(a) / (inverse - np.float32(b))
+        return np.where((inverse > 0) & np.isfinite(depth) & (depth > 0), depth, np.float32(0))
+    except ImageError as error:
+        raise ImageError(f"compressed depth of format {msg.format!r}: {error}") from error
 
 
-def decode(data: bytes, out: NDArray[np.uint8] | None = None, upright: bool = False) -> NDArray[np.uint8]:
-    """RGB picture (H, W, 3) uint8 of a JPEG or PNG, `upright` after the EXIF orientation of a JPEG.
+def decode(data: bytes, out: NDArray[np.uint8] | None = None, white: WhiteLevel | None = None) -> NDArray[np.uint8]:
+    """RGB picture (H, W, 3) uint8 of a JPEG or PNG; `out` and `white` as in raw.decode.
 
-    `out` as in raw.decode. Raises ImageError, before decoding where more than MAX_SIDE pixels are promised on a side.
+    Raises ImageError, before decoding where more than raw.MAX_SIDE pixels are promised on a side.
     """
-    turned = upright and data.startswith(_JPEG_START)
-    bgr = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | (0 if turned else cv2.IMREAD_IGNORE_ORIENTATION))
-    target = out if out is not None and fits(out, bgr.shape) else None
-    if bgr.dtype == np.uint16:
-        bgr = cv2.convertScaleAbs(bgr, alpha=255 / 65535)
-    rgb: NDArray[Any] = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=target)
-    return rgb
+    return _decode(data, out, white, None)
 
 
 def decode_depth(data: bytes, dtype: DTypeLike = np.uint16, metre: float = 1000) -> NDArray[np.float32]:
-    """Depth (H, W) in metres of a one-channel picture of type `dtype` in which `metre` stands for 1 m.
+    """Depth (H, W) in metres of a PNG of one channel of type `dtype` in which `metre` stands for 1 m.
 
     Raises ImageError.
     """
-    depth = _decoded(data, cv2.IMREAD_UNCHANGED)
+    if isinstance(read_header(data), jpeg.Header):
+        raise ImageError("found a JPEG; expected depth as a PNG of 1 channel")
+    depth = png.decode(data, cv2.IMREAD_UNCHANGED)
     if depth.ndim != 2 or depth.dtype != dtype:
         channels = 1 if depth.ndim == 2 else depth.shape[2]
         raise ImageError(
@@ -80,77 +140,63 @@ def decode_depth(data: bytes, dtype: DTypeLike = np.uint16, metre: float = 1000)
     return depth * np.float32(1 / metre)
 
 
-def _decoded(data: bytes, flags: int) -> NDArray:
-    """OpenCV's array of a whole JPEG or PNG."""
-    width, height = encoded_size(data)
-    check_size(width, height)
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError(f"OpenCV cannot decode it: {error}") from error
-    if pixels is None or sorted(pixels.shape[:2]) != sorted((height, width)):
-        raise ImageError(f"damaged; its header promises {width}x{height} pixels")
-    return pixels
+def codec_of(data: bytes) -> str:
+    """JPEG or PNG, by how it begins, or nothing."""
+    return "JPEG" if data.startswith(jpeg.START) else "PNG" if data.startswith(png.START) else ""
 
 
-def is_known(data: bytes) -> bool:
-    """Whether this begins as a JPEG or a PNG does."""
-    return data.startswith((_JPEG_START, _PNG_START))
+def read_header(data: bytes) -> jpeg.Header | png.Header:
+    """Size and channels of a complete JPEG or PNG.
 
-
-def encoded_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels of a complete JPEG or PNG.
-
-    Raises ImageError for empty data, another format, damage in the structure or a missing end.
+    Raises ImageError for empty data, another codec, damage in the structure, a missing end or a size beyond
+    raw.MAX_SIDE.
     """
     if not data:
         raise ImageError("no data (0 bytes); expected a JPEG or PNG")
-    if data.startswith(_JPEG_START):
-        return _jpeg_size(data)
-    if data.startswith(_PNG_START):
-        return _png_size(data)
-    raise ImageError(f"{len(data)} bytes that begin with {data[:8].hex(' ')}; expected a JPEG or PNG")
+    codec = codec_of(data)
+    if not codec:
+        raise ImageError(f"{len(data)} bytes that begin with {data[:8].hex(' ')}; expected a JPEG or PNG")
+    header = jpeg.read_header(data) if codec == "JPEG" else png.read_header(data)
+    raw.check_size(header.width, header.height)
+    return header
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments to the first scan (ITU-T T.81, annex B); the end marker must follow.
-
-    Searching from the scan on passes over the end marker of a thumbnail, which lies in a segment before it.
-    """
-    size = None
-    position = 2
-    while position + 9 <= len(data):
-        if data[position] != 0xFF:
-            raise ImageError(f"damaged JPEG: byte {position} is {data[position]:#04x}; expected a marker (0xff)")
-        marker = data[position + 1]
-        if marker == 0xFF:  # padding before a marker
-            position += 1
-            continue
-        if marker in _WITHOUT_LENGTH:
-            position += 2
-            continue
-        if marker in _STARTS_OF_FRAME:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            size = width, height
-        if marker == _START_OF_SCAN:
-            break
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    if data.find(_JPEG_END, position) < 0:
-        raise ImageError(f"truncated JPEG: {len(data)} bytes without an end marker")
-    if size is None:
-        raise ImageError("damaged JPEG: no frame header before the picture")
-    return size
+def _decode(
+    data: bytes, out: NDArray[np.uint8] | None, white: WhiteLevel | None, said: Format | None
+) -> NDArray[np.uint8]:
+    header = read_header(data)
+    target = out if out is not None and raw.fits(out, (header.height, header.width, 3)) else None
+    if said and said.is_mosaic and header.channels == 1:
+        return _decode_mosaic(data, header, said.encoding, target, white)
+    if isinstance(header, jpeg.Header):
+        return _of_size(jpeg.decode(data, target), header)
+    if said and not said.encoding and (header.channels, header.bits) == (1, 16):
+        raise ImageError("a PNG of one channel of 16 bits may be depth; expected a format that says, as 'mono16; png'")
+    bgr = raw.Encoding(header.bits, 3, cv2.COLOR_BGR2RGB)
+    return raw.to_rgb(_of_size(png.decode(data), header), bgr, target, white)
 
 
-def _png_size(data: bytes) -> tuple[int, int]:
-    """Walk the chunks (PNG specification, section 5) from IHDR to IEND."""
-    if len(data) < 24:
-        raise ImageError(f"truncated PNG: {len(data)} bytes are less than its header")
-    width, height = struct.unpack_from(">II", data, 16)
-    position = len(_PNG_START)
-    while position + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        position += 12 + length
-        if name == b"IEND":
-            return width, height
-    raise ImageError(f"truncated PNG: {len(data)} bytes without an end chunk")
+def _decode_mosaic(
+    data: bytes,
+    header: jpeg.Header | png.Header,
+    encoding: str,
+    out: NDArray[np.uint8] | None,
+    white: WhiteLevel | None,
+) -> NDArray[np.uint8]:
+    """A mosaic of 16 bits that became a JPEG has 8."""
+    if isinstance(header, jpeg.Header):
+        pixels, bits = jpeg.decode_grey(data), 8
+    else:
+        pixels, bits = png.decode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH), header.bits
+    _of_size(pixels, header)
+    name = f"{encoding.rstrip('0123456789')}{bits}"
+    if name not in raw.ENCODINGS:
+        raise ImageError(f"encoding {encoding!r} is unknown; expected one of {', '.join(raw.ENCODINGS)}")
+    return raw.to_rgb(pixels, raw.ENCODINGS[name], out, white)
+
+
+def _of_size(pixels: NDArray, header: jpeg.Header | png.Header) -> NDArray:
+    """The same pixels. Raises ImageError where a damaged file has become a picture of another size."""
+    if pixels.shape[:2] != (header.height, header.width):
+        raise ImageError(f"damaged; its header promises {header.width}x{header.height} pixels")
+    return pixels

@@ -8,22 +8,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from mono_depth_ros.io import compressed
 from mono_depth_ros.io.errors import ImageError
+from mono_depth_ros.io.white import WhiteLevel
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
-def read_color(path: Path) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of an image file. Raises ImageError, which names it."""
+def read_color(path: Path, white: WhiteLevel | None = None) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an image file; `white` as in raw.decode. Raises ImageError, which names it."""
     data = _read(path)
     try:
-        if compressed.is_known(data):
-            return compressed.decode(data, upright=True)
+        if compressed.codec_of(data):
+            rgb = compressed.decode(data, white=white)  # which refuses what is not whole
+            return _by_opencv(data) if _may_be_turned(data) else rgb
+        return _by_opencv(data)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if bgr is None:
-        raise ImageError(f"{path}: found no picture in it, expected a whole image file")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) -> NDArray[np.float32]:
@@ -35,6 +34,19 @@ def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) ->
         return compressed.decode_depth(_read(path), dtype, metre)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error
+
+
+def _by_opencv(data: bytes) -> NDArray[np.uint8]:
+    """RGB, turned as EXIF says."""
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if bgr is None:
+        raise ImageError("found no picture in it, expected a whole image file")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def _may_be_turned(data: bytes) -> bool:
+    """Whether it is a JPEG with EXIF."""
+    return compressed.codec_of(data) == "JPEG" and data.find(b"Exif\0\0", 0, 1 << 16) >= 0
 
 
 def _read(path: Path) -> bytes:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mono_depth_ros.io.errors import ImageError
+from mono_depth_ros.io.white import FULL, WhiteLevel
 
 MAX_SIDE = 8192
 
@@ -84,27 +85,33 @@ DEPTH_ENCODINGS = {
 _MILLIMETRE = np.float32(0.001)
 
 
-def decode(msg: RawImage, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+def decode(msg: RawImage, out: NDArray[np.uint8] | None = None, white: WhiteLevel | None = None) -> NDArray[np.uint8]:
     """RGB picture (H, W, 3) uint8, C-contiguous, of an Image in any of ENCODINGS.
 
     An unpadded rgb8 image comes back as a view of the message. Anything else is written into `out` where that is a
     writable C-contiguous uint8 array of the picture's shape, into a new array otherwise. 16-bit samples are scaled by
-    255 / 65535. Raises ImageError.
+    255 over their stream's white, 65535 where none is given. Raises ImageError.
     """
     encoding = _checked_encoding(msg, ENCODINGS)
-    pixels = _pixels(msg, encoding)
-    shape = (msg.height, msg.width, 3)
-    target = out if out is not None and fits(out, shape) else None
+    target = out if out is not None and fits(out, (msg.height, msg.width, 3)) else None
+    return to_rgb(_pixels(msg, encoding), encoding, target, white)
+
+
+def to_rgb(
+    pixels: NDArray, encoding: Encoding, out: NDArray[np.uint8] | None, white: WhiteLevel | None
+) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8, C-contiguous, of samples; in `out`, of that shape, unless they are that already."""
+    scale = 255 / (white.of(pixels) if white else FULL) if encoding.bits == 16 else 1.0
     if encoding.to_rgb is not None:
-        pixels = cv2.cvtColor(pixels, encoding.to_rgb, dst=target if encoding.bits == 8 else None)
+        pixels = cv2.cvtColor(pixels, encoding.to_rgb, dst=out if encoding.bits == 8 else None)
     if encoding.bits == 16:
-        pixels = cv2.convertScaleAbs(pixels, dst=target, alpha=255 / 65535)
+        pixels = cv2.convertScaleAbs(pixels, dst=out, alpha=scale)
     if pixels.flags.c_contiguous:
         return pixels
-    if target is None:
+    if out is None:
         return np.ascontiguousarray(pixels)
-    np.copyto(target, pixels)
-    return target
+    np.copyto(out, pixels)
+    return out
 
 
 def decode_depth(msg: RawImage) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""JPEG and PNG messages to RGB: a file that is not whole is refused, however well OpenCV would paint over it."""
+"""JPEG and PNG messages to RGB: what the format says is read, and what is not whole is refused."""
 
 import array
 import struct
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mono_depth_ros.io import ImageError, compressed
+from mono_depth_ros.io import ImageError, compressed, jpeg
 from mono_depth_ros.io.compressed import decode_message
 from test.conftest import fuzz
 from test.io.messages import CompressedImage
@@ -69,7 +69,7 @@ def test_a_grey_file_is_grey_in_all_channels():
 
 def test_a_16_bit_png_is_scaled_like_a_16_bit_image():
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    decoded = decode_message(message(encoded(".png", values)))
+    decoded = decode_message(message(encoded(".png", values), "mono16; png compressed "))
     assert np.array_equal(decoded[..., 2], (values.astype(int) + 128) // 257)
 
 
@@ -87,12 +87,69 @@ def test_exif_orientation_does_not_turn_the_picture():
     assert np.array_equal(decode_message(message(with_segment(JPEG, quarter_turn))), decode_message(message(JPEG)))
 
 
+@pytest.fixture(params=["simplejpeg", "OpenCV"])
+def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The decoder of JPEG, as on a robot with pip and on one without."""
+    if request.param == "OpenCV":
+        monkeypatch.setattr(jpeg, "simplejpeg", None)
+    elif jpeg.simplejpeg is None:
+        pytest.skip("simplejpeg is not installed here")
+    return request.param
+
+
+@pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("data", FILES.values(), ids=FILES)
 def test_every_truncation_is_refused(data: bytes):
     decode_message(message(data))
     for length in range(len(data)):
         with pytest.raises(ImageError):
             decode_message(message(data[:length]))
+
+
+def scan(jpeg: bytes) -> int:
+    """Where the code of the picture begins."""
+    return jpeg.index(b"\xff\xda") + 14
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.6])
+def test_half_a_jpeg_with_an_end_marker_is_refused(share: float):
+    cut = scan(JPEG) + int(share * (len(JPEG) - scan(JPEG)))
+    with pytest.raises(ImageError, match="damaged JPEG"):
+        decode_message(message(JPEG[:cut] + JPEG[-2:]))
+
+
+@pytest.mark.skipif(jpeg.simplejpeg is None, reason="simplejpeg is not installed here")
+@pytest.mark.parametrize("data", [JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
+def test_a_jpeg_that_lacks_any_of_its_code_is_refused_by_the_strict_decoder(data: bytes):
+    """A progressive one that ends between two scans is whole: a coarser picture."""
+    next_scan = (b"\xff\xc4", b"\xff\xda")
+    for cut in range(scan(data), len(data) - 3):
+        if not (data[cut : cut + 2] in next_scan or data[cut - 1 : cut + 1] in next_scan):
+            with pytest.raises(ImageError, match="damaged JPEG"):
+                decode_message(message(data[:cut] + data[-2:]))
+
+
+@pytest.mark.usefixtures("decoder")
+def test_both_decoders_of_jpeg_give_the_same(monkeypatch: pytest.MonkeyPatch):
+    grey = encoded(".jpg", picture()[..., 1])
+    found = [decode_message(message(data)) for data in (JPEG, PROGRESSIVE, grey)]
+    monkeypatch.setattr(jpeg, "simplejpeg", None)
+    for rgb, data in zip(found, (JPEG, PROGRESSIVE, grey), strict=True):
+        assert np.abs(rgb.astype(int) - decode_message(message(data))).max() <= 1
+
+
+def test_stray_bytes_of_a_webcam_between_whole_codes_are_passed_over():
+    stray = JPEG[:-2] + bytes(40) + JPEG[-2:]
+    assert np.array_equal(decode_message(message(stray)), decode_message(message(JPEG)))
+
+
+@pytest.mark.parametrize("place", range(8, len(PNG), 7))
+def test_every_flipped_bit_of_a_png_is_seen(place: int):
+    data = bytearray(PNG)
+    data[place] ^= 1 << place % 8
+    with pytest.raises(ImageError):
+        decode_message(message(bytes(data), "png"))
 
 
 def test_the_end_of_a_thumbnail_does_not_pass_for_the_end_of_the_picture():
@@ -116,7 +173,7 @@ def test_bytes_after_the_end_are_ignored():
         (JPEG[:-2], ["truncated JPEG", f"{len(JPEG) - 2} bytes", "end"]),
         (JPEG[:20] + b"\0" + JPEG[21:], ["damaged JPEG", "byte 20"]),
         (PNG[:-12], ["truncated PNG", f"{len(PNG) - 12} bytes", "end"]),
-        (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], ["damaged", "64x48"]),
+        (PNG[:60] + bytes([PNG[60] ^ 1]) + PNG[61:], ["damaged PNG", "checksum", "IDAT"]),
     ],
 )
 def test_a_bad_file_says_what_came_and_what_is_expected(data: bytes, words: list[str]):
@@ -143,9 +200,160 @@ def jpeg_of_size(width: int, height: int) -> bytes:
     [png_of_size(8193, 10), png_of_size(10, 2**31), png_of_size(0, 5), jpeg_of_size(60000, 9), jpeg_of_size(9, 0)],
 )
 def test_a_size_beyond_the_limit_is_refused_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(compressed.cv2, "imdecode", None)
+    monkeypatch.setattr(compressed.jpeg, "decode", None)
+    monkeypatch.setattr(compressed.png, "decode", None)
     with pytest.raises(ImageError, match="expected 1 to 8192 on each side"):
         decode_message(message(data))
+
+
+DEPTH = (picture()[..., 0].astype(np.uint16) + 500) * 10
+DEPTH_PNG, DEPTH_JPEG = encoded(".png", DEPTH), encoded(".jpg", (DEPTH / 40).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("format", "data"),
+    [
+        ("16UC1; compressedDepth png", bytes(12) + DEPTH_PNG),
+        ("32FC1; compressedDepth png", bytes(12) + DEPTH_PNG),
+        ("16UC1; compressedDepth rvl", bytes(90)),
+        ("32FC1; compressedDepth", bytes(12) + DEPTH_PNG),
+        ("mono16; compressedDepth png", bytes(12) + DEPTH_PNG),
+        ("16UC1; jpeg compressed mono8", DEPTH_JPEG),
+        ("16UC1; jpeg compressed ", DEPTH_JPEG),
+        ("16UC1; png compressed ", DEPTH_PNG),
+        ("32FC1; tiff compressed ", b"II*\0" + bytes(99)),
+        ("16UC1", DEPTH_PNG),
+        ("8UC2; png compressed ", PNG),
+    ],
+)
+def test_depth_is_no_picture_whatever_its_bytes_are(format: str, data: bytes):
+    with pytest.raises(ImageError, match="a depth image is no picture") as error:
+        decode_message(message(data, format))
+    assert repr(format) in str(error.value)
+
+
+@pytest.mark.parametrize("format", ["png", "", "PNG"])
+def test_a_16_bit_grey_png_that_may_be_depth_is_refused_unless_its_format_says(format: str):
+    with pytest.raises(ImageError, match="may be depth; expected a format that says, as 'mono16; png'"):
+        decode_message(message(DEPTH_PNG, format))
+    assert decode_message(message(DEPTH_PNG, "mono16; png compressed ")).shape == (HEIGHT, WIDTH, 3)
+
+
+@pytest.mark.parametrize(
+    ("format", "data"),
+    [
+        ("zstd", b"\x28\xb5\x2f\xfd" + bytes(99)),
+        ("h264", b"\0\0\0\1\x67" + bytes(99)),
+        ("theora", b"OggS" + bytes(99)),
+        ("rgb8; tiff compressed ", b"II*\0" + bytes(99)),
+        ("webp", b"RIFF" + bytes(99)),
+        ("ffmpeg; hevc", bytes(99)),
+    ],
+)
+def test_other_codecs_are_refused_by_name(format: str, data: bytes):
+    with pytest.raises(ImageError, match="expected a JPEG or PNG") as error:
+        decode_message(message(data, format))
+    assert repr(format) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("format", "data"),
+    [
+        ("jpeg", JPEG), ("jpg", JPEG), ("JPEG", JPEG), (".jpg", JPEG), ("image/jpeg", JPEG), ("", JPEG),
+        ("mjpeg", JPEG),
+        ("rgb8; jpeg compressed bgr8", JPEG), ("bgr8; jpeg compressed bgr8", JPEG), ("bgr8; jpeg", JPEG),
+        ("rgba8; jpeg compressed bgr8", JPEG), ("yuv422; jpeg compressed bgr8", JPEG), ("8UC3; jpeg compressed ", JPEG),
+        ("bgr8", JPEG), ("png", PNG), ("rgb8; png compressed bgr8", PNG), ("", PNG), ("jpeg compressed bgr8", JPEG),
+    ],
+)  # fmt: skip
+def test_every_way_to_say_that_it_is_a_picture_is_read_without_a_complaint(format: str, data: bytes):
+    msg = message(data, format)
+    assert np.abs(decode_message(msg).astype(int) - picture()).mean() < 3
+    assert compressed.contradiction(msg) == ""
+
+
+@pytest.mark.parametrize(("format", "data", "is_a"), [("png", JPEG, "JPEG"), ("jpeg", PNG, "PNG"), ("h264", PNG, "PNG"),
+                                                      ("rgb8; png compressed bgr8", JPEG, "JPEG")])  # fmt: skip
+def test_a_format_that_contradicts_the_bytes_is_said_and_the_bytes_are_believed(format: str, data: bytes, is_a: str):
+    msg = message(data, format)
+    assert np.abs(decode_message(msg).astype(int) - picture()).mean() < 3
+    assert (
+        compressed.contradiction(msg)
+        == f"format {format!r} with the bytes of a {is_a}; they are decoded as what they are"
+    )
+
+
+@pytest.mark.parametrize("encoding", ["bayer_rggb8", "bayer_grbg8", "bayer_bggr16"])
+@pytest.mark.parametrize("codec", ["jpeg", "png"])
+def test_a_mosaic_that_was_compressed_as_such_is_a_colour_picture(encoding: str, codec: str):
+    """Older plugins store the mosaic as it is and say nothing behind `compressed`."""
+    colors = {"r": 200, "g": 100, "b": 50}
+    tile = np.array([[colors[letter] for letter in row] for row in (encoding[6:8], encoding[8:10])], np.uint8)
+    mosaic = np.tile(tile, (24, 32))
+    if codec == "png" and encoding.endswith("16"):
+        mosaic = mosaic.astype(np.uint16) * 257
+    options = (cv2.IMWRITE_JPEG_QUALITY, 100) if codec == "jpeg" else ()
+    decoded = decode_message(message(encoded(f".{codec}", mosaic, *options), f"{encoding}; {codec} compressed "))
+    assert np.abs(decoded[4:-4, 4:-4].astype(int) - (200, 100, 50)).max() <= (6 if codec == "jpeg" else 0)
+
+
+def test_grey_that_was_made_of_a_mosaic_stays_grey():
+    """Newer plugins do so, and name mono8 behind `compressed`."""
+    grey = picture()[..., 0]
+    decoded = decode_message(message(encoded(".png", grey), "bayer_rggb8; png compressed mono8"))
+    assert np.array_equal(decoded, np.dstack([grey] * 3))
+
+
+def test_a_mosaic_that_nobody_knows_is_refused():
+    with pytest.raises(ImageError, match="encoding 'bayer_wwww8' is unknown; expected one of"):
+        decode_message(message(encoded(".png", picture()[..., 0]), "bayer_wwww8; png compressed "))
+
+
+def test_compressed_depth_of_16uc1_is_millimetres():
+    for format in ("16UC1; compressedDepth png", "16UC1; compressedDepth"):
+        depth = compressed.decode_depth_message(message(bytes(12) + DEPTH_PNG, format))
+        np.testing.assert_allclose(depth, DEPTH / 1000, rtol=1e-6)
+
+
+def test_compressed_depth_of_32fc1_is_what_was_quantised():
+    """depth_quantization 100 and depth_max 10 m, the plugin's defaults: stored = a / depth + b, rounded down."""
+    depth = np.linspace(0.5, 9.9, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
+    a = 100.0 * 101.0
+    b = 1 - a / 10
+    stored = (a / depth + b).astype(np.uint16)
+    stored[0, 0] = 0  # NaN or too far
+    header = struct.pack("<iff", 0, a, b)
+    found = compressed.decode_depth_message(message(header + encoded(".png", stored), "32FC1; compressedDepth png"))
+    assert found[0, 0] == 0
+    steps = depth**2 / a  # a step of the stored number
+    assert (np.abs(found - depth)[stored > 0] <= 1.1 * steps[stored > 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("format", "data", "words"),
+    [
+        ("16UC1; compressedDepth rvl", bytes(99), "compressedDepth png"),
+        ("rgb8; jpeg compressed bgr8", JPEG, "expected one of 16UC1"),
+        ("16UC1; compressedDepth png", bytes(5), "5 bytes"),
+        ("16UC1; compressedDepth png", bytes(12) + JPEG, "found a JPEG"),
+        ("16UC1; compressedDepth png", bytes(12) + PNG, r"3 channel\(s\) of uint8"),
+    ],
+)
+def test_other_compressed_depth_is_refused_by_name(format: str, data: bytes, words: str):
+    with pytest.raises(ImageError, match=words) as error:
+        compressed.decode_depth_message(message(data, format))
+    assert repr(format) in str(error.value)
+
+
+@fuzz(300)
+@given(st.text(max_size=30) | st.sampled_from(["; ", ";;", "16UC1;", "bayer_;png", "; jpeg compressed", "\0"]))
+def test_any_format_is_a_picture_or_an_image_error(format: str):
+    msg = message(PNG, format)
+    try:
+        assert np.array_equal(decode_message(msg), picture())
+    except ImageError as error:
+        assert repr(format) in str(error)
+    compressed.contradiction(msg)
 
 
 @st.composite
@@ -167,5 +375,5 @@ def test_any_bytes_are_an_image_of_the_stated_size_or_an_image_error(data: bytes
     except ImageError:
         return
     assert rgb.dtype == np.uint8
-    assert rgb.shape[:2] == compressed.encoded_size(data)[::-1]
+    assert rgb.shape[:2] == compressed.read_header(data)[1::-1]
     assert rgb.shape[2] == 3

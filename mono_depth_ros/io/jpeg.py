@@ -1,0 +1,113 @@
+"""JPEG, whole or refused.
+
+simplejpeg (libjpeg-turbo) refuses what libjpeg only warns of, such as a picture whose second half is missing before a
+proper end marker. Where it is not installed, OpenCV decodes, which paints such a half grey: a grey end is refused.
+A JPEG has no checksum: damage that leaves a valid code, such as five in six of single flipped bits, is seen by nobody.
+"""
+
+import struct
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mono_depth_ros.io.errors import ImageError
+
+try:
+    import simplejpeg
+except ModuleNotFoundError:  # a robot whose packages come from apt alone
+    simplejpeg = None
+
+START = b"\xff\xd8\xff"
+
+_END = b"\xff\xd9"
+# ITU-T T.81, table B.1
+_START_OF_SCAN = 0xDA
+_STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01}
+
+_BLOCK = 8  # pixels on a side that are coded together
+
+
+class Header(NamedTuple):
+    """Size in pixels; 1 channel is grey, 3 are colours."""
+
+    width: int
+    height: int
+    channels: int
+
+
+def read_header(data: bytes) -> Header:
+    """Walk the segments to the first scan (ITU-T T.81, annex B); the end marker must follow. Raises ImageError.
+
+    Searching from the scan on passes over the end marker of a thumbnail, which lies in a segment before it.
+    """
+    header = None
+    position = 2
+    while position + 10 <= len(data):
+        if data[position] != 0xFF:
+            raise ImageError(f"damaged JPEG: byte {position} is {data[position]:#04x}; expected a marker (0xff)")
+        marker = data[position + 1]
+        if marker == 0xFF:  # padding before a marker
+            position += 1
+            continue
+        if marker in _WITHOUT_LENGTH:
+            position += 2
+            continue
+        if marker in _STARTS_OF_FRAME:
+            height, width, channels = struct.unpack_from(">HHB", data, position + 5)
+            header = Header(width, height, channels)
+        if marker == _START_OF_SCAN:
+            break
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    if data.find(_END, position) < 0:
+        raise ImageError(f"truncated JPEG: {len(data)} bytes without an end marker")
+    if header is None:
+        raise ImageError("damaged JPEG: no frame header before the picture")
+    if header.channels not in (1, 3):
+        raise ImageError(f"JPEG of {header.channels} channels; expected 1 (grey) or 3 (colours)")
+    return header
+
+
+def decode(data: bytes, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8 as it was stored, written into `out` where that is given. Raises ImageError."""
+    return _decode(data, "RGB", out)
+
+
+def decode_grey(data: bytes) -> NDArray[np.uint8]:
+    """(H, W) uint8 of a JPEG of one channel. Raises ImageError."""
+    return _decode(data, "GRAY", None).reshape(read_header(data)[1::-1])
+
+
+def _decode(data: bytes, colors: str, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    if simplejpeg is None:
+        return _decode_by_opencv(data, colors, out)
+    try:
+        return simplejpeg.decode_jpeg(data, colors, buffer=out)
+    except ValueError as error:
+        if "extraneous bytes" not in str(error):
+            raise ImageError(f"damaged JPEG: {error}") from error
+    # Some webcams put stray bytes between the whole codes of a picture, in every frame.
+    pixels = simplejpeg.decode_jpeg(data, colors, buffer=out, strict=False)
+    _refuse_painted(pixels)
+    return pixels
+
+
+def _decode_by_opencv(data: bytes, colors: str, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    flags = cv2.IMREAD_COLOR if colors == "RGB" else cv2.IMREAD_GRAYSCALE
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise ImageError(f"damaged JPEG: OpenCV cannot decode it: {error}") from error
+    if pixels is None:
+        raise ImageError("damaged JPEG: OpenCV cannot decode it")
+    _refuse_painted(pixels)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=out) if colors == "RGB" else pixels, np.uint8)
+
+
+def _refuse_painted(pixels: NDArray) -> None:
+    """Raise ImageError where the last block is what libjpeg makes of a missing one: plain middle grey."""
+    end = pixels[-_BLOCK:, -_BLOCK:]
+    if min(pixels.shape[:2]) > _BLOCK and end.min() == end.max() == 128:
+        raise ImageError("damaged JPEG: its last corner is plain grey, as where the code of a picture is missing")
