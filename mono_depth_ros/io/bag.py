@@ -16,6 +16,7 @@ from mono_depth_ros.io import compressed, raw
 from mono_depth_ros.io.camera_info import camera_from_info
 from mono_depth_ros.io.errors import ImageError, SourceError
 from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+from mono_depth_ros.io.white import WhiteLevel
 
 _IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
 
@@ -49,9 +50,10 @@ def messages(reader: AnyReader, topic: str, start: int | None = None) -> Iterato
         raise SourceError(f"{bag}: {topic} at {time}: {error}") from error
 
 
-def decode_color(message: Any) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) uint8 of an Image or CompressedImage, as the node decodes it. Raises ImageError."""
-    return raw.decode(message) if message.__msgtype__ == _IMAGE else compressed.decode_message(message)
+def decode_color(message: Any, white: WhiteLevel) -> NDArray[np.uint8]:
+    """RGB (H, W, 3) uint8 of an Image or CompressedImage of a stream, as the node decodes it. Raises ImageError."""
+    decode = raw.decode if message.__msgtype__ == _IMAGE else compressed.decode_message
+    return decode(message, white=white)
 
 
 def decode_depth(message: Any) -> NDArray[np.float32]:
@@ -109,10 +111,11 @@ class BagSource:
         raise SourceError(f"{self._bag}: found {found}, expected a topic of colour images, raw or compressed")
 
     def _images(self, reader: AnyReader) -> Iterator[Frame]:
+        white = WhiteLevel()
         for _, message in messages(reader, self._topic):
             stamp = message.header.stamp
             try:
-                rgb = decode_color(message)
+                rgb = decode_color(message, white)
             except ImageError as error:
                 raise ImageError(f"{self._bag}: {self._topic}: {error}") from error
             yield Frame(rgb, stamp.sec * 10**9 + stamp.nanosec)

@@ -3,7 +3,6 @@
 A message's format says what was compressed, which the bytes cannot: a depth image or a mosaic is a JPEG or PNG too.
 """
 
-import re
 import struct
 from typing import Any, NamedTuple, Protocol
 
@@ -16,9 +15,7 @@ from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.white import WhiteLevel
 
 _CODECS = {"jpeg": "JPEG", "jpg": "JPEG", "mjpeg": "JPEG", "mjpg": "JPEG", "png": "PNG"}
-# OpenCV's names of types, which say nothing of colours. One or three bytes a pixel, compressed, are a picture.
-_TYPE = re.compile(r"\d+[SUF]C\d+")
-_PICTURES = ("8UC1", "8UC3", "8UC4")
+_PICTURES = ("8UC1", "8UC3", "8UC4")  # whose colours the JPEG or PNG tells
 # What image_transport's compressedDepth puts before the PNG: a number, and how 32FC1 was quantised.
 _DEPTH_HEADER = struct.Struct("<iff")
 
@@ -48,7 +45,7 @@ class Format(NamedTuple):
         """Read what drivers write, of which "jpeg", "png", "JPEG", "bgr8; jpeg" and nothing are the commonest."""
         encoding, semicolon, rest = (part.strip() for part in text.partition(";"))
         if not semicolon:
-            if encoding in raw.ENCODINGS or _TYPE.fullmatch(encoding):
+            if encoding in raw.ENCODINGS or raw.TYPE.fullmatch(encoding):
                 return cls(encoding, "", "")
             encoding, rest = "", encoding
         codec, *words = rest.split() or [""]
@@ -59,7 +56,7 @@ class Format(NamedTuple):
     def is_depth(self) -> bool:
         """Whether the image that was compressed is no picture, by all that is said."""
         return self.codec == "compresseddepth" or bool(
-            _TYPE.fullmatch(self.encoding) and self.encoding not in _PICTURES
+            raw.TYPE.fullmatch(self.encoding) and self.encoding not in _PICTURES
         )
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mono_depth_ros.io.errors import SourceError
 from mono_depth_ros.io.files import IMAGE_SUFFIXES, read_color, read_depth
 from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+from mono_depth_ros.io.white import WhiteLevel
 
 
 class FolderSource:
@@ -38,8 +39,9 @@ class FolderSource:
 
     def frames(self) -> Iterator[Frame]:
         """Each image once."""
+        white = WhiteLevel()
         for path in self._images:
-            rgb = read_color(path)
+            rgb = read_color(path, white)
             if rgb.shape[:2] != (self.camera.height, self.camera.width):
                 found, expected = (f"{w}x{h}" for h, w in (rgb.shape[:2], (self.camera.height, self.camera.width)))
                 raise SourceError(f"{path}: found {found} pixels, expected {expected} like the images before it")

@@ -1,5 +1,6 @@
 """Raw images: every encoding that cameras send, padded or big-endian, to RGB; depth encodings to metres."""
 
+import re
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -10,6 +11,8 @@ from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.white import FULL, WhiteLevel
 
 MAX_SIDE = 8192
+# OpenCV's names of types: depth, or pixels whose colours nothing tells.
+TYPE = re.compile(r"\d+[SUF]C\d+")
 
 
 class RawImage(Protocol):

@@ -20,17 +20,31 @@ class WhiteLevel:
 
     Args:
         bits: of the camera, where they are known; 0 finds out.
+
+    Attributes:
+        value: of white.
+        largest: sample of the last image that was looked at.
     """
 
     def __init__(self, bits: int = 0) -> None:
         self.value = 2**bits - 1 if bits else FULL
+        self.largest = 0
         self._is_known = bool(bits)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether there were samples, and they were dark ones or of fewer bits: nothing has shown which."""
+        return not self._is_known and self.value == FULL and self.largest > 0
+
+    def settle(self) -> None:
+        """Keep the value from now on, whatever comes."""
+        self._is_known = True
 
     def of(self, samples: NDArray[np.uint16]) -> int:
         """The value of white, after a look at the next image of the stream, of any shape."""
         if self._is_known:
             return self.value
-        largest = int(samples.max())
+        largest = self.largest = int(samples.max())
         if largest >= 2 ** _SENSORS[-1]:
             self.value, self._is_known = FULL, True
         elif largest > self.value or self.value == FULL:

@@ -60,6 +60,13 @@ class Settings:
     )
 
     compressed: bool = _flag(False, "Subscribe to image/compressed (JPEG, PNG) in place of image.", fixed=True)
+    image_bits: int = _number(
+        0,
+        0,
+        16,
+        "Bits that the camera uses of 16-bit samples (mono16, bayer_rggb16, ...), 8 to 16. 0: 16, until the images show"
+        " where their white is.",
+    )
     image_is: str = _choice(
         "auto",
         ("auto", "raw", "rectified"),
@@ -124,6 +131,8 @@ class Settings:
             choices = field.metadata.get("choices")
             if choices and (value := getattr(self, field.name)) not in choices:
                 raise ValueError(f"{field.name}: found {value!r}, expected one of {', '.join(choices)}")
+        if 0 < self.image_bits < 8:
+            raise ValueError(f"image_bits: found {self.image_bits}, expected 8 to 16, or 0 to find out")
         sizes = self.input_size
         if len(sizes) != 2 or (tuple(sizes) != (0, 0) and not all(32 <= n <= 8192 for n in sizes)):
             raise ValueError(f"input_size: found {list(sizes)}, expected [height, width] of 32 to 8192 each, or [0, 0]")

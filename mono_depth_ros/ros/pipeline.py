@@ -1,7 +1,6 @@
 """What happens to one frame: decode, rectify, predict, compose, publish; or why it is not published."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +12,15 @@ from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.gates import Gates
-from mono_depth_ros.ros.images import ImageError, decode_compressed, decode_image
+from mono_depth_ros.ros.images import AREA, Decoder, ImageError
 from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS, Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
 
-AREA = "image"
-
 
 class _Dropped(Exception):
     """A good frame that is not worth publishing; the text says why."""
-
-
-class _Kind(NamedTuple):
-    """What an image is like; a change of it in mid-stream is reported."""
-
-    width: int
-    height: int
-    encoding: str
 
 
 class Pipeline:
@@ -53,10 +42,9 @@ class Pipeline:
         self._cameras, self._estimator, self._outputs = cameras, estimator, outputs
         self._statistics, self._problems = statistics, problems
         self._gates, self._composer = Gates(), Composer(problems)
-        self._decoded: NDArray[np.uint8] | None = None
+        self._decoder = Decoder(topic, problems)
         self._rectified: NDArray[np.uint8] | None = None
         self._maps = np.empty((3, 0, 0), np.float32)
-        self._kind: _Kind | None = None
 
     def process(self, arrival: Arrival) -> None:
         """Publish what is wanted of one image, and count what became of it."""
@@ -83,7 +71,7 @@ class Pipeline:
         self._check_age(msg, settings)
         if self._cameras.are_awaited(settings.camera_info_timeout):
             raise _Dropped("camera_info is awaited")
-        rgb = self._decode(msg)
+        rgb = self._decoder.decode(msg, settings.image_bits)
         laps.end(stats.DECODE)
         height, width = rgb.shape[:2]
         view = self._cameras.view(msg.header.stamp, width, height, self._is_rectified(settings))
@@ -119,19 +107,6 @@ class Pipeline:
         if self._maps.shape[1:] != size:
             self._maps = np.empty((3, *size), np.float32)
         return Prediction(self._maps[0], self._maps[1] if with_sigma else None)
-
-    def _decode(self, msg: Image | CompressedImage) -> NDArray[np.uint8]:
-        if isinstance(msg, Image):
-            rgb, encoding = decode_image(msg, self._decoded), msg.encoding
-        else:
-            rgb, encoding = decode_compressed(msg, self._decoded), msg.format
-        self._decoded = rgb
-        kind = _Kind(rgb.shape[1], rgb.shape[0], encoding)
-        if self._kind and kind != self._kind:
-            was, now = (f"{k.width}x{k.height} {k.encoding}" for k in (self._kind, kind))
-            self._problems.warn(AREA, "changed", f"{self._topic}: images were {was}, are {now} now; going on with that")
-        self._kind = kind
-        return rgb
 
     def _check_age(self, msg: Image | CompressedImage, settings: Settings) -> float | None:
         """Seconds since the stamp, or None while the clock does not run (sim time before the first /clock)."""

@@ -224,3 +224,12 @@ def test_a_truncated_bag_is_an_error(tmp_path: Path, share: float):
     file.write_bytes(content[: int(share * len(content))])
     with pytest.raises(SourceError, match="bag"):
         list(parse_source(str(bag)).frames())
+
+
+def test_white_of_a_12_bit_camera_is_found_in_bags_and_folders(tmp_path: Path):
+    values = np.tile(np.linspace(0, 2000, 64).astype(np.uint16), (48, 1))
+    values[:8] = 4095
+    (tmp_path / "rgb").mkdir()
+    cv2.imwrite(str(tmp_path / "rgb" / "a.png"), values)
+    (frame,) = parse_source(str(tmp_path)).frames()
+    np.testing.assert_allclose(frame.rgb[..., 1], values * (255 / 4095), atol=0.51)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
 from mono_depth_ros.io import raw
-from mono_depth_ros.ros.images import ImageError, decode_image
+from mono_depth_ros.ros.images import Decoder, ImageError
+from mono_depth_ros.ros.problems import Problems
 
 # Knows an encoding that ours does not, and must never be asked for one that ours knows.
 STANDS_IN = """
@@ -23,6 +25,10 @@ class CvBridge:
             return np.full((msg.height, msg.width, 3), (1, 2, 3), np.uint8)
         raise RuntimeError(f"Unrecognized image encoding [{msg.encoding}]")
 """
+
+
+def decode_image(msg: Image) -> NDArray[np.uint8]:
+    return Decoder("/image", Problems(warn=print, error=print)).decode(msg)
 
 
 @pytest.fixture
@@ -60,8 +66,16 @@ def test_it_decodes_what_ours_does_not_know(install):
 def test_what_ours_knows_is_never_given_to_it(install):
     install("raise SystemError('a build for another NumPy')")
     for encoding in raw.ENCODINGS:
-        msg, out = noise(encoding), np.zeros((30, 40, 3), np.uint8)
-        np.testing.assert_array_equal(decode_image(msg, out), raw.decode(msg))
+        msg = noise(encoding)
+        np.testing.assert_array_equal(decode_image(msg), raw.decode(msg))
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1", "8UC3"])
+def test_what_may_be_no_picture_is_never_given_to_it(install, encoding: str):
+    """The package of that name on PyPI makes a picture of any depth image."""
+    install(STANDS_IN.replace('"yuv444"', f'"{encoding}"'))
+    with pytest.raises(ImageError, match=f"'{encoding}' is unknown"):
+        decode_image(noise(encoding))
 
 
 def test_a_broken_one_costs_the_frame_and_not_the_node(install):

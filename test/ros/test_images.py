@@ -2,34 +2,94 @@
 
 import array
 
+import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
-from mono_depth_ros.ros.images import ImageError, camera_from_info, decode_compressed, decode_image
+from mono_depth_ros.ros.images import Decoder, ImageError, camera_from_info
+from mono_depth_ros.ros.problems import Problems
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    """What was reported."""
+    return []
+
+
+@pytest.fixture
+def decoder(warnings: list[str]) -> Decoder:
+    return Decoder("/image", Problems(warn=warnings.append, error=warnings.append))
 
 
 def image(encoding: str, step: int) -> Image:
-    data = np.random.default_rng(1).integers(0, 256, 6 * step, np.uint8)
+    data = np.random.default_rng(1).integers(0, 256, 4 * step, np.uint8)
     return Image(height=4, width=6, encoding=encoding, step=step, data=array.array("B", data.tobytes()))
 
 
-def test_an_image_is_decoded_into_the_array_at_hand():
-    msg, out = image("bgr8", step=20), np.zeros((4, 6, 3), np.uint8)
-    assert decode_image(msg, out) is out
-    np.testing.assert_array_equal(out, np.reshape(msg.data[: 4 * 20], (4, 20))[:, :18].reshape(4, 6, 3)[..., ::-1])
+def mono16(values: NDArray) -> Image:
+    height, width = values.shape
+    data = array.array("B", values.astype("<u2").tobytes())
+    return Image(height=height, width=width, encoding="mono16", step=2 * width, data=data)
 
 
-def test_an_unpadded_rgb8_image_is_a_view_of_the_message():
+def jpeg(format: str = "jpeg") -> CompressedImage:
+    data = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))[1]
+    return CompressedImage(format=format, data=array.array("B", data.tobytes()))
+
+
+def test_images_are_decoded_one_after_the_other_into_one_array(decoder: Decoder):
+    first = decoder.decode(image("bgr8", step=20))
+    msg = image("bgr8", step=20)
+    msg.data[0] ^= 0xFF
+    second = decoder.decode(msg)
+    assert np.shares_memory(first, second)
+    expected = np.reshape(msg.data, (4, 20))[:, :18].reshape(4, 6, 3)[..., ::-1]
+    np.testing.assert_array_equal(second, expected)
+
+
+def test_an_unpadded_rgb8_image_is_a_view_of_the_message(decoder: Decoder):
     msg = image("rgb8", step=18)
-    assert np.shares_memory(decode_image(msg), np.frombuffer(msg.data, np.uint8))
+    assert np.shares_memory(decoder.decode(msg), np.frombuffer(msg.data, np.uint8))
 
 
-def test_what_cannot_be_decoded_is_an_image_error():
+def test_what_cannot_be_decoded_is_an_image_error(decoder: Decoder):
     with pytest.raises(ImageError, match="'32FC1' is unknown"):
-        decode_image(image("32FC1", step=24))
+        decoder.decode(image("32FC1", step=24))
     with pytest.raises(ImageError, match="compressed image of format 'jpeg': no data"):
-        decode_compressed(CompressedImage(format="jpeg"))
+        decoder.decode(CompressedImage(format="jpeg"))
+
+
+def test_a_change_in_mid_stream_is_reported(decoder: Decoder, warnings: list[str]):
+    decoder.decode(image("bgr8", step=18))
+    decoder.decode(image("bgr8", step=18))
+    assert warnings == []
+    decoder.decode(jpeg())
+    assert warnings == ["/image: images were 6x4 bgr8, are 64x48 jpeg now; going on with that"]
+
+
+def test_a_format_that_contradicts_the_bytes_is_reported(decoder: Decoder, warnings: list[str]):
+    decoder.decode(jpeg("png"))
+    assert warnings == ["/image: format 'png' with the bytes of a JPEG; they are decoded as what they are"]
+
+
+def test_a_12_bit_camera_is_taken_as_dark_until_it_shows_white(decoder: Decoder, warnings: list[str]):
+    values = np.tile(np.arange(0, 3000, 10), (20, 1))
+    assert decoder.decode(mono16(values)).max() == round(2990 * 255 / 65535)
+    assert len(warnings) == 1 and "no sample of a 16-bit image above 2990 of 65535: it is dark, or" in warnings[0]
+    values[:4, :50] = 4095
+    assert decoder.decode(mono16(values)).max() == 255
+    assert "16-bit images whose white is 4095" in warnings[1]
+    values[:4, :50] = 0
+    assert decoder.decode(mono16(values)).max() == round(2990 * 255 / 4095)
+    assert len(warnings) == 2
+
+
+def test_bits_that_are_told_are_believed(decoder: Decoder, warnings: list[str]):
+    values = np.tile(np.arange(0, 3000, 10), (20, 1))
+    assert decoder.decode(mono16(values), bits=12).max() == round(2990 * 255 / 4095)
+    assert warnings == []
 
 
 def test_camera_of_a_binned_window():

@@ -20,7 +20,8 @@ FRAMES, SENT, LENS, CAMERA_LOG, CONSUMER_LOG = "frames.npz", "sent.csv", "lens",
 # What the events change, as it is by default.
 _DEFAULTS: dict[str, Any] = {
     "max_depth": 10.0, "min_confidence": 0.0, "points_stride": 1, "points_dense": False, "points_confidence": False,
-    "depth_format": "32FC1", "image_is": "auto", "max_age": 0.0, "scan_max_height": 0.1,
+    "depth_format": "32FC1", "image_is": "auto", "image_bits": 0, "max_age": 0.0,
+    "scan_max_height": 0.1,
 }  # fmt: skip
 _ILLEGAL: tuple[dict[str, Any], ...] = (
     {"max_depth": -1.0},  # out of range
@@ -128,6 +129,7 @@ class Events:
             "points_dense": choose.random() < 0.5,
             "points_confidence": choose.random() < 0.5,
             "depth_format": choose.choice(["32FC1", "16UC1"]),
+            "image_bits": choose.choice([0, 8, 12, 16]),
             "image_is": choose.choice(["auto", "raw", "rectified"]),
             "max_age": choose.choice([0.0, choose.uniform(0.05, 2)]),
             "scan_max_height": choose.uniform(0, 2),

@@ -140,6 +140,22 @@ def test_colour_encodings_are_those_of_the_node(tmp_path):
     assert np.abs(Rosbag2(bag, COLOR, DEPTH, INFO)[0].rgb - expected).max() <= 1.5
 
 
+def test_a_12_bit_camera_gives_the_same_frame_in_whatever_order(tmp_path):
+    """White is found on one frame of three, and holds for all."""
+    dark = np.linspace(0, 1600, 60 * 80).reshape(60, 80).astype(np.uint16)
+    bright = dark.copy()
+    bright[:4] = 4095
+    messages: list[Stamped] = [(INFO, START, camera_info(START))]
+    for i, samples in enumerate((dark, dark, bright)):
+        stamp = START + 33 * i * MS
+        messages.append((COLOR, stamp, image(stamp, samples, "mono16")))
+        messages.append((DEPTH, stamp, image(stamp, millimetres(), "16UC1")))
+    frames = Rosbag2(write_bag(tmp_path / "bag", messages), COLOR, DEPTH, INFO)
+    expected = np.dstack([(dark * (255 / 4095)).round()] * 3)
+    for index in (0, 1, 0):
+        np.testing.assert_allclose(frames[index].rgb, expected, atol=1)
+
+
 def test_grey_becomes_three_equal_channels(tmp_path):
     color = image(START, RGB[..., 0], "mono8", padding=3)
     bag = write_bag(tmp_path / "bag", one_pair(color, image(START, millimetres(), "16UC1")))

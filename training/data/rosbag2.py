@@ -3,7 +3,8 @@
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from contextlib import suppress
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from rosbags.highlevel import AnyReader
 from mono_depth_ros.io import ImageError, SourceError
 from mono_depth_ros.io import bag as bags
 from mono_depth_ros.io.camera_info import camera_from_info
+from mono_depth_ros.io.white import WhiteLevel
 from training.data.checks import checked_frame
 from training.data.frame import BadFrameError, RgbdDataset, RgbdFrame, take
 from training.data.place import locate
+
+_FRAMES_FOR_WHITE = 20
 
 
 class Rosbag2(RgbdDataset):
@@ -54,6 +58,7 @@ class Rosbag2(RgbdDataset):
             raise ValueError(f"{self.source}: {camera_info}: {error}") from error
         pairs = nearest_pairs(self._stamps(color), self._stamps(depth), round(tolerance * 1e9))
         self.pairs = take(pairs, rows, every, f"{self.source}: {color} and {depth} within {tolerance} s")
+        self._white = self._found_white()
 
     def __len__(self) -> int:
         """Number of pairs taken."""
@@ -63,9 +68,20 @@ class Rosbag2(RgbdDataset):
         """Read one pair."""
         color_time, depth_time = self.pairs[index]
         sources = f"{self.source}: {self.color} at {color_time}", f"{self.source}: {self.depth} at {depth_time}"
-        rgb = self._decoded(bags.decode_color, self.color, color_time)
+        rgb = self._decoded(partial(bags.decode_color, white=self._white), self.color, color_time)
         depth = self._decoded(bags.decode_depth, self.depth, depth_time)
         return checked_frame(f"{self.source.name}/{color_time}", rgb, depth, self.camera, sources)
+
+    def _found_white(self) -> WhiteLevel:
+        """White of a 16-bit colour topic, from frames spread over the bag: the same for each, in whatever order."""
+        white = WhiteLevel()
+        for time, _ in self.pairs[:: -(-len(self.pairs) // _FRAMES_FOR_WHITE)]:
+            with suppress(BadFrameError):
+                self._decoded(partial(bags.decode_color, white=white), self.color, time)
+            if not white.largest:  # 8 bits
+                break
+        white.settle()
+        return white
 
     def _decoded(self, decode: Callable[[Any], NDArray], topic: str, time: int) -> NDArray:
         try:
