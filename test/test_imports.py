@@ -42,7 +42,7 @@ FORBIDDEN = [
 
 # (files, the only modules beside the standard library that they import)
 ALLOWED = [
-    ("mono_depth_ros/io/*", ("numpy", "cv2", "rosbags", "mono_depth_ros.camera", "mono_depth_ros.io")),
+    ("mono_depth_ros/io/*", ("numpy", "cv2", "simplejpeg", "rosbags", "mono_depth_ros.camera", "mono_depth_ros.io")),
     ("mono_depth_ros/camera.py", ("numpy", "cv2", "yaml")),
     ("mono_depth_ros/fusion.py", ("numpy", "mono_depth_ros.prediction")),
     ("mono_depth_ros/pointcloud.py", ("numpy", "cv2", "mono_depth_ros.camera")),
