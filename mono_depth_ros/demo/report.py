@@ -44,9 +44,8 @@ class Report:
             video.add(row)
             if number in shown(len(times)):
                 rows.append(row)
-            if number == len(times) // 2:
-                write_ply(self._folder / CLOUD, frame_set.cloud())
         video.close()
+        write_ply(self._folder / CLOUD, frame_set.cloud())
         write_sheet(self._folder / SHEET, rows)
         return errors
 

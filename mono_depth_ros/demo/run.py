@@ -193,7 +193,7 @@ def described(figures: dict[str, Any], output: Path, seconds: float) -> str:
     what = {
         SHEET: "image, depth, truth and error side by side",
         VIDEO: "the same in motion",
-        CLOUD: "a coloured point cloud (MeshLab, CloudCompare)",
+        CLOUD: "the last frame as a coloured point cloud (MeshLab, CloudCompare)",
         BAG: "a rosbag2: ros2 bag play, or open the .mcap in Foxglove",
         MEASUREMENTS: "these figures",
     }
