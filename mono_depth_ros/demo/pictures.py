@@ -51,33 +51,17 @@ def write_sheet(path: Path, rows: Sequence[Picture]) -> None:
     path.write_bytes(data.tobytes())
 
 
-class Video:
-    """An MP4 (MPEG-4 part 2, which OpenCV encodes without further libraries) of pictures of one size."""
-
-    def __init__(self, path: Path, rate: float) -> None:
-        self._path, self._rate = path, rate
-        self._writer: cv2.VideoWriter | None = None
-
-    def add(self, picture: Picture) -> None:
-        """Append a frame, RGB. Raises OSError."""
-        height, width = (side - side % 2 for side in picture.shape[:2])
-        if self._writer is None:
-            self._writer = cv2.VideoWriter(
-                str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate, (width, height)
-            )
-            if not self._writer.isOpened():
-                raise OSError(f"{self._path}: cannot be written as MP4")
-        self._writer.write(cv2.cvtColor(picture[:height, :width], cv2.COLOR_RGB2BGR))
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer:
-            self._writer.release()
+def open_video(path: Path, rate: float, like: Picture) -> cv2.VideoWriter:
+    """An MP4 (MPEG-4 part 2, which OpenCV encodes by itself) of BGR pictures of the size of one. Raises OSError."""
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, like.shape[1::-1])
+    if not video.isOpened():
+        raise OSError(f"{path}: cannot be written as MP4")
+    return video
 
 
 def _captioned(text: str, picture: Picture) -> Picture:
     """The picture at the rows' height, under a line of text."""
-    width = round(picture.shape[1] * _HEIGHT / picture.shape[0])
+    width = 2 * round(picture.shape[1] * _HEIGHT / picture.shape[0] / 2)  # a video wants even sides
     canvas = np.zeros((_HEIGHT + _CAPTION, width, 3), np.uint8)
     canvas[_CAPTION:] = cv2.resize(picture, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
     cv2.putText(canvas, text, (6, 17), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 255, 255), 1, cv2.LINE_AA)

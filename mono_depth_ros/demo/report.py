@@ -1,7 +1,8 @@
 """After the stream: errors against the truth, the sheet, the video and the cloud, all out of the recorded bag."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from mono_depth_ros.camera import Rectifier
 from mono_depth_ros.demo.measures import Errors
-from mono_depth_ros.demo.pictures import Panels, Picture, Video, write_sheet
+from mono_depth_ros.demo.pictures import Panels, Picture, open_video, write_sheet
 from mono_depth_ros.demo.recording import FrameSet, recorded_sets
 from mono_depth_ros.io import Source
 from mono_depth_ros.pointcloud import write_ply
@@ -21,33 +22,43 @@ _ROWS = 5  # of the sheet
 
 
 class Report:
-    """What the sets recorded in a folder's bag show; `sent` are the numbers of their frames by stamp."""
+    """What the sets recorded in a folder's bag show; `sent` are the numbers of their frames by stamp.
+
+    Attributes:
+        errors: of each frame with known depth, once the files are written.
+    """
 
     def __init__(self, folder: Path, source: Source, sent: Mapping[int, int]) -> None:
+        self.errors: list[Errors] = []
         self._folder, self._source, self._sent = folder, source, sent
         self._rectifier = Rectifier(source.camera)
 
-    def write(self) -> list[Errors]:
-        """Write the files: the errors of each frame with known depth. Raises OSError, SourceError."""
+    def write(self) -> None:
+        """Write the files. Raises OSError, SourceError."""
         times, farthest = self._survey()
         seconds = (times[-1] - times[0]) / 1e9
-        panels = Panels(farthest)
-        video = Video(self._folder / VIDEO, rate=len(times) / seconds if seconds else 1.0)
-        errors: list[Errors] = []
-        rows: list[Picture] = []
-        for number, frame_set in enumerate(recorded_sets(self._folder / BAG)):
+        rows = self._rows(Panels(farthest))
+        first = next(rows)
+        video = open_video(self._folder / VIDEO, len(times) / seconds if seconds else 1.0, first)
+        shown = np.linspace(0, len(times) - 1, min(_ROWS, len(times))).round()
+        sheet = []
+        for number, row in enumerate(chain([first], rows)):
+            video.write(row[..., ::-1])
+            if number in shown:
+                sheet.append(row)
+        video.release()
+        write_sheet(self._folder / SHEET, sheet)
+
+    def _rows(self, panels: Panels) -> Iterator[Picture]:
+        """A row of pictures for each set; the cloud is written after the last."""
+        for frame_set in recorded_sets(self._folder / BAG):
             depth, truth = frame_set.depth(), self._truth(frame_set)
-            error = None if truth is None else Errors.between(depth, truth)
-            errors += [error] if error else []
-            caption = f"frame {self._sent[frame_set.stamp]}" + (f", AbsRel {error.abs_rel:.3f}" if error else "")
-            row = panels.row(caption, self._rectifier.rectify(frame_set.rgb()), depth, truth)
-            video.add(row)
-            if number in shown(len(times)):
-                rows.append(row)
-        video.close()
+            caption = f"frame {self._sent[frame_set.stamp]}"
+            if truth is not None and (error := Errors.between(depth, truth)):
+                self.errors.append(error)
+                caption += f", AbsRel {error.abs_rel:.3f}"
+            yield panels.row(caption, self._rectifier.rectify(frame_set.rgb()), depth, truth)
         write_ply(self._folder / CLOUD, frame_set.cloud())
-        write_sheet(self._folder / SHEET, rows)
-        return errors
 
     def _survey(self) -> tuple[list[int], float]:
         """When each depth was published; the far end of the colours, in metres: 95 % of all depth is within it."""
@@ -65,8 +76,3 @@ class Report:
         """Depth (H, W) in metres of the node's camera, which is rectified; 0 where unknown; None without truth."""
         truth = self._source.truth(self._sent[frame_set.stamp])
         return None if truth is None else self._rectifier.rectify(truth, cv2.INTER_NEAREST)
-
-
-def shown(count: int) -> list[int]:
-    """Numbers of the sets that the sheet shows, of so many."""
-    return np.linspace(0, count - 1, min(_ROWS, count)).round().astype(int).tolist()

@@ -51,9 +51,10 @@ def main(args: Sequence[str] | None = None) -> int:
             figures, sent = Demo(options, source, stop, children).run()
         if figures["frames_recorded"]:
             print(f"Looking at {figures['frames_recorded']} recorded frames", flush=True)
-            errors = Report(options.output, source, sent).write()
-            mean = Errors.mean(errors)
-            figures |= {"errors": asdict(mean) if mean else None, "frames_compared": len(errors)}
+            report = Report(options.output, source, sent)
+            report.write()
+            mean = Errors.mean(report.errors)
+            figures |= {"errors": asdict(mean) if mean else None, "frames_compared": len(report.errors)}
         (options.output / MEASUREMENTS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         print(described(figures, options.output, time.monotonic() - started))
         _check(figures, stop)

@@ -20,7 +20,7 @@ from std_msgs.msg import Header
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo import recording
 from mono_depth_ros.demo.measures import Arrival, Errors, read_sent, summary
-from mono_depth_ros.demo.pictures import Panels, Video, colored_error, write_sheet
+from mono_depth_ros.demo.pictures import Panels, colored_error, open_video, write_sheet
 from mono_depth_ros.demo.player import raw_camera_info
 from mono_depth_ros.demo.recording import TYPES, Assembler, FrameSet, Message, Recorder, recorded_sets
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO, Report
@@ -213,9 +213,10 @@ def test_the_report_leaves_a_sheet_a_video_and_a_cloud(tmp_path: Path):
             known = np.nan_to_num(frame_set(index).depth(), nan=0, posinf=0, neginf=0)
             return known / np.float32(1.1)
 
-    errors = Report(tmp_path, Source(), sent).write()
-    mean = Errors.mean(errors)
-    assert len(errors) == recorder.count == 7
+    report = Report(tmp_path, Source(), sent)
+    report.write()
+    mean = Errors.mean(report.errors)
+    assert len(report.errors) == recorder.count == 7
     assert (mean.abs_rel, mean.delta1, mean.compared) == (pytest.approx(0.1, abs=1e-6), 1.0, 1.0)
 
     sheet = cv2.imread(str(tmp_path / SHEET))
@@ -243,9 +244,8 @@ def test_pictures_without_truth_are_the_image_and_the_depth(tmp_path: Path):
 
 
 def test_a_video_that_cannot_be_written_is_an_error(tmp_path: Path):
-    video = Video(tmp_path / "nowhere" / "video.mp4", 10)
     with pytest.raises(OSError, match="nowhere"):
-        video.add(np.zeros((40, 60, 3), np.uint8))
+        open_video(tmp_path / "nowhere" / "video.mp4", 10, np.zeros((40, 60, 3), np.uint8))
 
 
 def test_rerun_gets_the_image_the_depth_and_the_points(tmp_path: Path):
