@@ -23,10 +23,8 @@ help:
 demo: $(VENV)/.demo $(if $(VIEW),$(VENV)/.view)
 	$(VENV)/bin/python -u -m mono_depth_ros.demo --source "$(SOURCE)" --output "$(OUT)" $(if $(VIEW),--view)
 
-# In two processes: after all others in one, the training's tests have once ended in a segmentation fault.
 test: lint
-	$(VENV)/bin/python -m pytest test/training
-	$(VENV)/bin/python -m pytest --ignore test/training
+	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.test
 	$(VENV)/bin/python -m ruff check .

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from training.lightning_cli import assemble, run_lightning
+from training.lightning_cli import DepthCLI, assemble, run_lightning
 from training.metrics import NAMES
 from training.report import markdown_table, sheet_row, to_rgb, write_png
+from training.run_folder import LAST, refuse_other_configuration
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,12 @@ def main(arguments: list[str]) -> None:
         folder = options.output / f"model_{number}"
         changes = [*overrides, *model.overrides(options.cut_depth, options.perceptual)]
         print(f"model {number} of {len(MODELS)}: {model.name}")
+        cli = assemble([f"--config={options.config}", f"--trainer.default_root_dir={folder}", *changes])
+        refuse_other_configuration(folder, cli.as_saved())
         if not (folder / "test.json").is_file():
             train_and_test(options.config, folder, changes)
         reports.append(json.loads((folder / "test.json").read_text()))
-        predictions.append(predict(options.config, folder, changes, options.frames))
+        predictions.append(predict(cli, folder, options.frames))
     table = comparison(reports)
     (options.output / "table.md").write_text(table + "\n")
     write_png(options.output / "figure.png", figure(predictions))
@@ -78,16 +81,14 @@ def main(arguments: list[str]) -> None:
 def train_and_test(config: Path, folder: Path, changes: list[str]) -> None:
     """Train one model, or go on with it where it was stopped, and test what it ended with."""
     arguments = [f"--config={config}", f"--trainer.default_root_dir={folder}", *changes]
-    last = folder / "checkpoints" / "last.ckpt"
-    run_lightning(["fit", *arguments, *([f"--ckpt_path={last}"] if last.is_file() else [])])
-    run_lightning(["test", *arguments, f"--ckpt_path={last}"])
+    run_lightning(["fit", *arguments, "--ckpt_path=last"])
+    run_lightning(["test", *arguments, "--ckpt_path=last"])
 
 
 @torch.inference_mode()
-def predict(config: Path, folder: Path, changes: list[str], frames: int) -> list[Prediction]:
+def predict(cli: DepthCLI, folder: Path, frames: int) -> list[Prediction]:
     """What a model makes of evenly spaced test frames."""
-    cli = assemble([f"--config={config}", f"--trainer.default_root_dir={folder}", *changes])
-    state = torch.load(folder / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+    state = torch.load(folder / LAST, map_location="cpu", weights_only=True)["state_dict"]
     cli.model.load_state_dict(state)
     cli.model.eval()
     loader = cli.datamodule.test_dataloader()

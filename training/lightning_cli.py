@@ -99,6 +99,10 @@ class DepthCLI(LightningCLI):
         plugins = [*(plugins if isinstance(plugins, list) else [plugins]), run_folder.WholeCheckpointIO()]
         return super().instantiate_trainer(logger=logger, default_root_dir=str(folder), plugins=plugins, **kwargs)
 
+    def as_saved(self) -> dict[str, Any]:
+        """The configuration of an assembled command as ``config.yaml`` would say it."""
+        return yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+
     @rank_zero_only
     def print_sets(self) -> None:
         """Say which frames the command uses, before it begins."""

@@ -179,10 +179,31 @@ class RunConfig(SaveConfigCallback):
             if not file.exists():
                 replace_file(file, content)
                 return
-            if same_run(yaml.safe_load(file.read_text()), yaml.safe_load(content)):
+            if not differences(yaml.safe_load(file.read_text()), yaml.safe_load(content)):
                 return
 
 
-def same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two configurations say the same, but for the checkpoint they start from."""
-    return all(one.get(key) == other.get(key) for key in (one.keys() | other.keys()) - {"ckpt_path"})
+def refuse_other_configuration(folder: Path, configuration: dict[str, Any]) -> None:
+    """Raise ValueError, naming what differs, where the folder has a run that was configured otherwise.
+
+    Args:
+        folder: of the run, if there is one yet.
+        configuration: what `fit` would be configured with, as ``config.yaml`` says it.
+    """
+    file = folder / "config.yaml"
+    if file.is_file():
+        found = yaml.safe_load(file.read_text())
+        changed = differences({key: found.get(key) for key in configuration}, configuration)
+        if changed:
+            raise ValueError(
+                f"{file}: this run was configured otherwise ({'; '.join(changed)}); name another folder by --output, "
+                "or remove this one"
+            )
+
+
+def differences(one: Any, other: Any, key: str = "") -> list[str]:
+    """Each key whose value differs in two configurations, but for the checkpoint that they start from."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [name for name in {**one, **other} if name != "ckpt_path"]
+        return [d for k in keys for d in differences(one.get(k), other.get(k), f"{key}.{k}" if key else k)]
+    return [] if one == other else [f"{key}: found {one}, now {other}"]

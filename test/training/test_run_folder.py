@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 
+from training import ablation
 from training.lightning_cli import assemble, run_lightning
-from training.run_folder import MetricsWriter, WholeCheckpointIO
+from training.run_folder import MetricsWriter, WholeCheckpointIO, refuse_other_configuration
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS = 3  # of an epoch: twelve frames in batches of four
@@ -177,3 +178,15 @@ def test_a_run_begins_by_saying_what_it_uses(config, unbroken, tmp_path, capsys)
     assert "(12 frames)" in line and "100% of the pixels known" in line
     assert "128x160 px (height x width), f 130 px (63 degrees wide)" in line  # 2 atan(80 / 130)
     assert not tmp_path.joinpath("config.yaml").exists()
+
+
+def test_an_ablation_takes_no_run_of_another_configuration(config, tmp_path):
+    """One table, one configuration: what differs is named before anything is trained or written."""
+    model = ["--model.decoder=unet", "--data.transform.cut_depth=0.0", "--model.loss.weights.perceptual=0.0"]
+    fit(config, tmp_path / "model_1", "--trainer.max_epochs=1", *model)
+    before = content(tmp_path)
+    arguments = [f"--config={config}", f"--output={tmp_path}", "--perceptual=0", "--trainer.max_epochs=1"]
+    with pytest.raises(ValueError, match=r"model_1/config.yaml: .*model.max_lr: found 0.001, now 0.002.*--output"):
+        ablation.main([*arguments, "--model.max_lr=0.002"])
+    assert content(tmp_path) == before
+    refuse_other_configuration(tmp_path / "model_1", yaml.safe_load((tmp_path / "model_1/config.yaml").read_text()))
