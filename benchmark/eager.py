@@ -4,11 +4,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import openvino
 import torch
 from torch import Tensor, nn
 
 from mono_depth_ros.backends import Maps, Size
+from mono_depth_ros.backends.silent_openvino import openvino
 
 # Of ImageNet, in 0 to 255: every network here takes frames so normalised.
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

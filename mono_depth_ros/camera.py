@@ -11,6 +11,8 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from mono_depth_ros.errors import MonoDepthError
+
 # Numbers of coefficients OpenCV and ROS (sensor_msgs/distortion_models) use for each model.
 DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (4, 5),
@@ -23,7 +25,7 @@ FISHEYE_HALF_FIELD = math.radians(55.0)
 _LARGEST = 1e9
 
 
-class UncalibratedCameraError(ValueError):
+class UncalibratedCameraError(MonoDepthError, ValueError):
     """The camera_info says that the camera is uncalibrated: K[0] is 0 (REP-104)."""
 
 

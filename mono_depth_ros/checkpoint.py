@@ -17,13 +17,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from mono_depth_ros.errors import MonoDepthError
+
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 FORMAT = 1
 STRIDE = 32
 _HEADER = "mono_depth_ros"
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(MonoDepthError, RuntimeError):
     """A checkpoint that is missing, damaged, of another format or of a newer version; says what to do."""
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from mono_depth_ros import checkpoint as checkpoints
-from mono_depth_ros.backends import BackendError, machine, select
+from mono_depth_ros.backends import machine, select
 from mono_depth_ros.camera import CameraModel, Rectifier
-from mono_depth_ros.checkpoint import CheckpointError
+from mono_depth_ros.errors import MonoDepthError
 from mono_depth_ros.estimator import DepthEstimator
 from mono_depth_ros.io import parse_source
 from mono_depth_ros.pointcloud import CloudBuilder, write_ply
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
         options.run(options)
-    except (CheckpointError, BackendError, ValueError, OSError) as error:
+    except (MonoDepthError, ValueError, OSError) as error:
         print(f"mono-depth {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:

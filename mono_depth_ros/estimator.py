@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from mono_depth_ros import checkpoint as checkpoints
-from mono_depth_ros.backends import Backend, BackendError, select
+from mono_depth_ros.backends import Backend, Maps, NotFiniteError, select
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
 from mono_depth_ros.prediction import Prediction
@@ -26,6 +26,7 @@ class DepthEstimator:
         backend: what runs the network now.
         choice: the same in words, and why it was taken; None for a backend of one's own.
         input_size: (height, width) whose product is how many pixels the network gets.
+        retried: how many predictions were made once more in single precision, for they had not been finite.
         timings: seconds the last prediction spent by stage: ``network``, ``scale``.
     """
 
@@ -35,7 +36,9 @@ class DepthEstimator:
         self.choice: select.Choice | None = None
         self.input_size = input_size or checkpoint.info.input_size
         self.timings = {"network": 0.0, "scale": 0.0}
+        self.retried = 0
         self._threads = 0
+        self._wider: Backend | None = None
 
     @classmethod
     def load(
@@ -85,15 +88,15 @@ class DepthEstimator:
 
         Raises:
             ValueError: an image, a camera or an ``out`` of another shape.
-            BackendError: the backend failed or gave values that are not finite; `fall_back` may help.
+            NotFiniteError: the network gave values that are not finite, also in single precision.
+            BackendError: the backend failed; `fall_back` may help.
         """
         started = perf_counter()
         image_size = _checked_size(rgb, camera)
         out = _checked(out, image_size) if out else Prediction(*np.empty((2, *image_size), np.float32))
 
         # Depth as the canonical camera would see it, and the logarithm of its error's scale.
-        depth, log_error = self.backend.infer(rgb, network_size(*image_size, self.input_size))
-        self._check_finite(depth, log_error)
+        depth, log_error = self._infer(rgb, network_size(*image_size, self.input_size))
         inferred = perf_counter()
 
         # Depth as this camera sees it: farther in proportion to its focal length.
@@ -118,12 +121,20 @@ class DepthEstimator:
         """Leave a backend that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""
         size = network_size(*self.input_size, self.input_size)
         self.backend, self.choice = select.start(self.checkpoint, size, device="cpu", threads=self._threads)
+        self._wider = None
 
-    def _check_finite(self, *maps: np.ndarray | None) -> None:
-        """Raise BackendError for NaN or infinity. A sum has one if any pixel has, and costs next to nothing."""
-        if not all(math.isfinite(float(m.sum())) for m in maps if m is not None):
-            b = self.backend
-            raise BackendError(f"{b.name} on {b.device} in {b.precision} gave values that are not finite")
+    def _infer(self, rgb: np.ndarray, size: tuple[int, int]) -> Maps:
+        """The network's maps; where they are not finite, those of the same device in single precision."""
+        maps = self.backend.infer(rgb, size)
+        if _is_finite(maps):
+            return maps
+        if self.backend.precision != "fp32":
+            self.retried += 1
+            self._wider = self._wider or select.create(self.checkpoint, select.wider(self.backend), self._threads)
+            maps = self._wider.infer(rgb, size)
+            if _is_finite(maps):
+                return maps
+        raise NotFiniteError(f"{self.backend.name} on {self.backend.device} gave values that are not finite in fp32")
 
 
 def network_size(height: int, width: int, budget: tuple[int, int]) -> tuple[int, int]:
@@ -158,6 +169,11 @@ def metric_scale(
         fx, fy = camera.fx, camera.fy
     resized = math.sqrt(fx * network[1] / image[1] * fy * network[0] / image[0])
     return resized / info.focal_length
+
+
+def _is_finite(maps: Maps) -> bool:
+    """Whether all values are. A sum is not finite if any value is not, and costs next to nothing."""
+    return all(math.isfinite(float(m.sum())) for m in maps if m is not None)
 
 
 def _enlarge(small: np.ndarray, out: np.ndarray) -> None:

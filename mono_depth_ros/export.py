@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import openvino
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
@@ -16,8 +15,10 @@ from torch.nn.utils import parametrize
 from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import Backend
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
+from mono_depth_ros.backends.silent_openvino import openvino
 from mono_depth_ros.backends.torch_backend import FrameNetwork, TorchBackend
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
+from mono_depth_ros.errors import MonoDepthError
 
 OUTPUTS = ("depth", "log_error")
 CHECKED_SIZES = ((128, 96), (96, 160))
@@ -25,7 +26,7 @@ CHECKED_SIZES = ((128, 96), (96, 160))
 FP32_TOLERANCE = 1e-3
 
 
-class ExportError(ValueError):
+class ExportError(MonoDepthError, ValueError):
     """A form of the network that does not give what PyTorch gives."""
 
 

@@ -17,6 +17,7 @@ from mono_depth_ros.backends import Backend
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import Checkpoint
+from mono_depth_ros.errors import MonoDepthError
 from mono_depth_ros.estimator import DepthEstimator, network_size
 
 FEWEST_FRAMES = 20
@@ -24,7 +25,7 @@ FEWEST_FRAMES = 20
 TOLERANCE = {"RMSE": 0.03, "depth": 0.06}
 
 
-class AccuracyError(ValueError):
+class AccuracyError(MonoDepthError, ValueError):
     """The int8 form is too far from single precision."""
 
 

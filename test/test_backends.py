@@ -156,6 +156,22 @@ def test_results_lie_in_the_same_arrays_each_time(engine):
     assert not np.array_equal(kept, white[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("openvino", "bf16"), ("openvino", "int8"), ("onnxruntime", "int8"), ("torch", "bf16"), ("torch", "fp16")],
+)
+def test_no_precision_leaves_steps_in_depth(weights, name, precision):
+    """Eight bits for depth itself would leave some 200 different depths in a frame, up to 62 mm apart."""
+    if precision == "int8" and not weights.info.int8_sha256:
+        pytest.skip("the checkpoint has no int8 form")
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    rgb = np.asarray(cv2.resize(coarse, (320, 256), interpolation=cv2.INTER_CUBIC))
+    depth, _ = infer(select.create(weights, select.Choice(name, "cpu", precision, "")), rgb)
+    different = np.unique(depth)
+    assert different.size > 5000
+    assert np.quantile(np.diff(different), 0.99) < 5e-3
+
+
 sides = st.integers(1, 90)
 
 

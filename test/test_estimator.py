@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mono_depth_ros import CameraModel, DepthEstimator, Prediction
-from mono_depth_ros.backends import BackendError
+from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.backends.machine import detect
 from mono_depth_ros.checkpoint import Checkpoint, CheckpointError, CheckpointInfo
 from mono_depth_ros.estimator import MIN_DEPTH, network_size
@@ -164,9 +164,19 @@ def test_a_camera_of_another_size_is_named():
 
 
 @pytest.mark.parametrize("maps", [{"depth": math.nan}, {"depth": math.inf}, {"log_error": math.nan}])
-def test_values_that_are_not_finite_are_an_error_of_the_engine(maps):
-    with pytest.raises(BackendError, match="flat on cpu in fp32 gave values that are not finite"):
+def test_values_that_are_not_finite_are_an_error(maps):
+    with pytest.raises(NotFiniteError, match="flat on cpu gave values that are not finite in fp32"):
         flat_estimator(**maps).predict(image())
+
+
+@pytest.mark.parametrize("maps", [{"depth": math.nan}, {"depth": math.inf}, {"log_error": math.nan}])
+def test_values_that_are_not_finite_in_half_precision_are_computed_again_in_single(sealed_checkpoint, maps):
+    rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    expected = DepthEstimator.load(sealed_checkpoint.path, "openvino", "cpu", "fp32", (64, 96)).predict(rgb)
+    estimator = DepthEstimator(sealed_checkpoint, Flat(name="openvino", precision="bf16", **maps), (64, 96))
+    for count in (1, 2):
+        np.testing.assert_array_equal(estimator.predict(rgb).depth, expected.depth)
+        assert estimator.retried == count and estimator.backend.precision == "bf16"
 
 
 def test_a_checkpoint_that_is_missing_is_named(tmp_path):

@@ -5,6 +5,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from mono_depth_ros.errors import MonoDepthError
+
 # A camera changes its size seldom; two sizes kept ready serve a node that switches between two modes.
 SIZES_KEPT = 2
 
@@ -12,8 +14,12 @@ Size = tuple[int, ...]  # (height, width)
 Maps = tuple[np.ndarray, np.ndarray | None]
 
 
-class BackendError(RuntimeError):
+class BackendError(MonoDepthError, RuntimeError):
     """A backend that cannot start or that failed on a frame; names the backend, the device and its own message."""
+
+
+class NotFiniteError(BackendError):
+    """A frame of which the network made something that is not finite; the backend itself works."""
 
 
 class Backend(Protocol):

@@ -110,7 +110,7 @@ def tensorrt_version() -> str:
 def _openvino_capabilities() -> tuple[str, ...]:
     if find_spec("openvino") is None:
         return ()
-    import openvino
+    from mono_depth_ros.backends.silent_openvino import openvino
 
     return tuple(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 

@@ -4,9 +4,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from mono_depth_ros.backends import SIZES_KEPT, BackendError, Maps, Size, resize
+from mono_depth_ros.backends.silent_openvino import openvino
 
 # An int8 graph says itself which of its operations are int8; the few others stay float32.
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16", "int8": "f32"}

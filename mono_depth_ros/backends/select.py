@@ -113,6 +113,12 @@ def candidates(
     return list(best.values())
 
 
+def wider(backend: Backend) -> Choice:
+    """The same way to run the network, in single precision; without TensorRT, which would build for minutes."""
+    device = "cuda" if backend.device == "tensorrt" else backend.device
+    return Choice(backend.name, device, "fp32", f"{backend.precision} gave values that are not finite")
+
+
 def create(checkpoint: Checkpoint, choice: Choice, threads: int = 0) -> Backend:
     """Start one engine. Raises `BackendError`, `CheckpointError`."""
     try:

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mono_depth_ros.backends import SIZES_KEPT, BackendError, Maps, Size, interpolation
 from mono_depth_ros.checkpoint import Checkpoint, CheckpointError, CheckpointInfo
-from mono_depth_ros.network import DepthNetwork
+from mono_depth_ros.network import DepthNetwork, half
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Enough for cuDNN to try its algorithms and for the allocator to settle before a graph is captured.
@@ -53,7 +53,7 @@ class FrameNetwork(nn.Module):
         network: maps a normalised (N, 3, H, W) to depth and log_error (N, 1, H, W), as `DepthNetwork` does.
             It is taken over: put into evaluation mode, folded and converted, in place.
         info: has the mean and the deviation.
-        dtype: that the network computes in.
+        dtype: that the network computes in, but for its last convolutions.
     """
 
     mean: Tensor
@@ -64,7 +64,7 @@ class FrameNetwork(nn.Module):
         self.dtype = dtype
         network = network.eval().requires_grad_(False)
         network = network if dtype == torch.float32 else fold_norms(network)
-        self.network = network.to(dtype).to(memory_format=torch.channels_last)
+        self.network = half(network, dtype).to(memory_format=torch.channels_last)
         self.register_buffer("mean", torch.tensor(info.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(info.std).view(1, 3, 1, 1))
 

@@ -1,7 +1,9 @@
 """What cannot be read."""
 
+from mono_depth_ros.errors import MonoDepthError
 
-class SourceError(ValueError):
+
+class SourceError(MonoDepthError, ValueError):
     """A source that cannot be read; the text names it, says what was found and what was expected."""
 
 

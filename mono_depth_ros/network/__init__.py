@@ -2,6 +2,6 @@
 
 from mono_depth_ros.network.decoder import DECODERS, SFF, SUNetDecoder, UNetDecoder
 from mono_depth_ros.network.encoder import Encoder
-from mono_depth_ros.network.model import DepthNetwork
+from mono_depth_ros.network.model import DepthNetwork, half
 
-__all__ = ["DECODERS", "SFF", "DepthNetwork", "Encoder", "SUNetDecoder", "UNetDecoder"]
+__all__ = ["DECODERS", "SFF", "DepthNetwork", "Encoder", "SUNetDecoder", "UNetDecoder", "half"]

@@ -1,5 +1,6 @@
 """DepthNetwork: encoder, decoder and head, from a normalised image to depth and its expected error."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -7,9 +8,29 @@ from mono_depth_ros.network.decoder import DECODERS, upsample
 from mono_depth_ros.network.encoder import STRIDES, Encoder
 
 
+class LastConv(nn.Conv2d):
+    """A convolution in float32 whatever the rest computes in.
+
+    In bfloat16 what follows would have 8 bits: some 200 different depths in a frame, 16 mm apart or more.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``x`` (N, C, H, W) of any type; its weights are float32, see `half`."""
+        return super().forward(x.float())
+
+
+def half(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The network with its weights in another type, in place, but those of `LastConv`."""
+    for module in network.modules():
+        if not isinstance(module, LastConv):
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                tensor.data = tensor.data.to(dtype) if tensor.is_floating_point() else tensor.data
+    return network
+
+
 def two_convs(inputs: int, hidden: int) -> nn.Sequential:
     """3x3 convolution, ReLU, 3x3 convolution to one channel."""
-    return nn.Sequential(nn.Conv2d(inputs, hidden, 3, padding=1), nn.ReLU(True), nn.Conv2d(hidden, 1, 3, padding=1))
+    return nn.Sequential(nn.Conv2d(inputs, hidden, 3, padding=1), nn.ReLU(True), LastConv(hidden, 1, 3, padding=1))
 
 
 class ErrorHead(nn.Module):

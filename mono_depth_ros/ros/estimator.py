@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.backends import BackendError
+from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.estimator import DepthEstimator, metric_scale, network_size
 from mono_depth_ros.prediction import Prediction
@@ -33,16 +33,22 @@ class NodeEstimator:
 
     def predict(self, rgb: NDArray[np.uint8], camera: CameraModel | None, out: Prediction) -> Prediction:
         """DepthEstimator.predict; an accelerator that fails is left for the CPU, from this frame on."""
-        backend = self._estimator.backend
+        backend, retried = self._estimator.backend, self._estimator.retried
         try:
-            return self._estimator.predict(rgb, camera, out)
+            prediction = self._estimator.predict(rgb, camera, out)
+        except NotFiniteError:
+            raise
         except BackendError as error:
             if backend.device == "cpu":
                 raise
             self._estimator.fall_back()
             text = f"{error}; running on the CPU from here on. Clean up and configure to go back to {backend.device}"
             self._problems.stand(AREA, "fallback", text, is_error=True)
-        return self._estimator.predict(rgb, camera, out)
+            prediction = self._estimator.predict(rgb, camera, out)
+        if self._estimator.retried > retried:
+            text = f"values in {backend.precision} were not finite; this frame was computed again in fp32"
+            self._problems.warn(AREA, "not finite", text)
+        return prediction
 
     def farthest(self, shape: tuple[int, ...], camera: CameraModel | None) -> float:
         """Metres beyond which a depth in an image of this (height, width) only says that it is far."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mono_depth_ros.backends import BackendError
+from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.estimator import DepthEstimator
 from mono_depth_ros.prediction import Prediction
@@ -66,6 +66,30 @@ def test_a_cpu_that_fails_has_nothing_to_fall_back_to(estimator, lines, monkeypa
     with pytest.raises(BackendError, match="openvino on cpu"):
         estimator.predict(picture(), None, memory())
     assert not lines
+
+
+class Overflowing:
+    """A backend whose values are not finite."""
+
+    def __init__(self, name, device, precision):
+        self.name, self.device, self.precision = name, device, precision
+
+    def infer(self, rgb, size):
+        return np.full(size, np.inf, np.float32), None
+
+
+def test_values_that_are_not_finite_move_nothing_to_the_cpu(estimator, lines, monkeypatch):
+    monkeypatch.setattr(estimator._estimator, "backend", Overflowing("torch", "cuda", "fp32"))
+    with pytest.raises(NotFiniteError, match="torch on cuda gave values that are not finite in fp32"):
+        estimator.predict(picture(), None, memory())
+    assert estimator.description()["device"] == "cuda" and not lines
+
+
+def test_a_frame_that_is_computed_again_in_single_precision_is_told(estimator, lines, monkeypatch):
+    expected = estimator.predict(picture(), None, memory())
+    monkeypatch.setattr(estimator._estimator, "backend", Overflowing("openvino", "cpu", "int8"))
+    np.testing.assert_array_equal(estimator.predict(picture(), None, memory()).depth, expected.depth)
+    assert len(lines) == 1 and "values in int8 were not finite; this frame was computed again in fp32" in lines[0]
 
 
 def test_it_says_what_runs_and_why(estimator):
