@@ -10,8 +10,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from mono_depth_ros.prediction import Prediction
@@ -22,20 +22,25 @@ USED, INVALID, OUTSIDE, OCCLUDED, CROWDED = "used", "invalid", "outside", "occlu
 CONTRADICTED, SATISFIED = "contradicted", "satisfied"
 # Anchors in one cell, a share of the longer side (4 of 640 pixels), see one surface: the nearest does.
 _CELL = 4 / 640
-# Standard deviations beyond which an anchor counts less (Huber, 1964), and not at all.
-_HUBER, _GATE = 1.5, 4.0
-_ROBUST_PASSES = 2
-_TINY = 1e-6
-# The variance of one image's process is known as if from so many anchors before it has any.
+# Standard deviations between an anchor and what all others say of its place, beyond which it is contradicted.
+_GATE = 6.0
+_GATE_PASSES = 3
+# Variance of an anchor that is not to count.
+_IGNORED = 1e4
+# An image's own anchors tell how wide its errors are, against the prior that counts as so many; as many at most, since
+# neighbours repeat each other.
 _MISFIT_ANCHORS = 10
 # Standard deviation, in ln depth, of what a pixel's neighbours do not tell of it.
 _GRAIN = 0.05
-# Knots of the coarse grid along the image's longer side; the correction is linear in (u, v) between them.
-_KNOTS = 40
-# Pixels that stand for the cone of a wide beam, and for the cones of all of them.
+# Knots along the image's longer side of the grids on which mean and variance are computed.
+_MEAN_KNOTS, _VARIANCE_KNOTS = 64, 32
+# Range of ln depth around a knot from where on it stands at an edge of depth.
+_EDGE = 0.4
+_NEIGHBOURS = np.ones((3, 3), np.uint8)
+# Points that stand for the cone of one wide beam, and for those of all of them.
 _POINTS_OF_BEAM, _POINTS_OF_BEAMS = 32, 256
-# Least distance of a knot's two levels of ln depth.
-_THINNEST = 0.02
+# Rounds the tip of the kernel, so that float32 never finds a distance squared below 0.
+_TIP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -146,41 +151,43 @@ def fuse_and_report(
     Returns a prediction with arrays of its own, and a `Report` for each source among the anchors.
     """
     prior = prior or Prior()
-    log_depth = np.log(prediction.depth)
+    log_depth = cv2.log(prediction.depth)
     fate = _screen(anchors, log_depth.shape)
     used = np.flatnonzero(fate == USED)
     beams = _Beams(anchors[used], log_depth, prior)
 
-    # What each anchor says beyond the prediction, how the process correlates that, and how far each can be trusted.
+    # What each anchor says beyond the prediction, and how the process correlates that.
     innovation = np.log(anchors.depth[used]) - beams.log_depth
     covariance = beams.covariance()
     noise = anchors.sigma[used] ** 2 + prior.registration**2 + beams.slip**2
-    weight = _robust_weights(covariance, noise, innovation, anchors.bound[used])
-    kept = weight > 0
+    kept, inverse = _gate(covariance, noise, innovation, anchors.bound[used])
+    gain = inverse @ innovation
     fate[used[~kept]] = np.where(anchors.bound[used[~kept]] == 0, CONTRADICTED, SATISFIED)
     reports = _reports(anchors.source, fate, used, innovation, covariance.diagonal() + noise)
 
-    # The posterior at the knots of a coarse grid, each at the least and at the largest ln depth around it.
-    grid = _Grid(log_depth)
-    cholesky = np.linalg.cholesky((covariance + np.diag(noise / np.where(kept, weight, 1)))[np.ix_(kept, kept)])
-    whitening = np.linalg.inv(cholesky).astype(np.float32)
-    whitened = whitening @ innovation[kept].astype(np.float32)
-    low, high = (beams.covariance_with(grid.points(level, prior))[:, kept] @ whitening.T for level in grid.levels)
-    low_mean, high_mean = low @ whitened, high @ whitened
-    known = (np.square(low).sum(axis=1) + np.square(high).sum(axis=1)) / 2
-
-    # Between knots the correction is linear in u, v and ln depth, so it has the edges of the prediction.
-    slope = (high_mean - low_mean) / (grid.levels[1] - grid.levels[0])
-    depth = grid.enlarge(slope)
-    depth *= log_depth
-    depth += grid.enlarge(low_mean - slope * grid.levels[0])
-    np.exp(depth, out=depth)
-    depth *= prediction.depth
+    # The posterior mean at the knots of a grid, bilinear between them; at an edge of depth linear in ln depth too, from
+    # one side's to the other's, so that the correction is as sharp as the prediction.
+    grid = _Grid(log_depth, _MEAN_KNOTS)
+    offset = beams.covariance_with(grid.points(grid.log_depth, prior)) @ gain
+    slope = np.zeros_like(offset)
+    low, high = grid.around()
+    edge = high - low > _EDGE
+    low_mean, high_mean = (beams.covariance_with(grid.points(side, prior)[edge]) @ gain for side in (low, high))
+    slope[edge] = (high_mean - low_mean) / (high - low)[edge]
+    offset[edge] = low_mean - slope[edge] * low[edge]
+    correction = grid.enlarge(slope)
+    correction *= log_depth
+    correction += grid.enlarge(offset)
+    depth = prediction.depth * cv2.exp(correction)
 
     # The network's sigma shrinks as the process's does.
-    misfit = (_MISFIT_ANCHORS + whitened @ whitened) / (_MISFIT_ANCHORS + len(whitened))
-    share = (misfit * (prior.spread**2 - known) + _GRAIN**2) / (prior.spread**2 + _GRAIN**2)
-    sigma = grid.enlarge(np.sqrt(np.maximum(share, 0)))
+    grid = _Grid(log_depth, _VARIANCE_KNOTS)
+    towards = beams.covariance_with(grid.points(grid.log_depth, prior))
+    known = np.einsum("ij,ij->i", towards @ inverse.astype(np.float32), towards)
+    trust = min(1, _MISFIT_ANCHORS / max(1, int(kept.sum())))
+    misfit = (_MISFIT_ANCHORS + trust * innovation @ gain) / (_MISFIT_ANCHORS + trust * kept.sum())
+    share = (misfit * np.maximum(prior.spread**2 - known, 0) + _GRAIN**2) / (prior.spread**2 + _GRAIN**2)
+    sigma = grid.enlarge(np.sqrt(share))
     sigma *= np.float32(prior.spread) if prediction.sigma is None else prediction.sigma
     return Prediction(depth, sigma), reports
 
@@ -208,20 +215,28 @@ def _screen(anchors: Anchors, size: tuple[int, int]) -> np.ndarray:
         cell, reason = 1.25 * cell, CROWDED
 
 
-def _robust_weights(covariance: np.ndarray, noise: np.ndarray, innovation: np.ndarray, bound: np.ndarray) -> np.ndarray:
-    """(N,) weights in [0, 1] by what the other anchors say of each (Rasmussen and Williams, equation 5.12).
+def _gate(
+    covariance: np.ndarray, noise: np.ndarray, innovation: np.ndarray, bound: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hold each anchor against what the others say of its place (Rasmussen and Williams, equation 5.12).
 
-    An anchor that they contradict has 0, and so has a bound that they satisfy.
+    Returns which ones are kept (N,), all but those contradicted and the bounds that hold anyway, and (N, N) the inverse
+    of the covariance of the innovations of those kept; 0 elsewhere.
     """
-    weight = np.where(bound == 0, 1.0, _TINY)
-    for _ in range(_ROBUST_PASSES):
-        inverse = np.linalg.inv(covariance + np.diag(noise / weight))
+    agrees = bound == 0
+    for _ in range(_GATE_PASSES):
+        kept = agrees
+        noise_now = np.where(kept, noise, _IGNORED)
+        inverse = np.linalg.inv(covariance + np.diag(noise_now))
         variance = 1 / inverse.diagonal()
         surprise = variance * (inverse @ innovation)
-        deviation = np.abs(surprise) / np.sqrt(np.maximum(variance + noise - noise / weight, noise))
-        weight = _HUBER / np.maximum(deviation, _HUBER)
-        weight[(deviation > _GATE) & (bound == 0) | (surprise * bound < 0)] = _TINY
-    return np.where(weight > _TINY, weight, 0)
+        deviation = np.abs(surprise) / np.sqrt(np.maximum(variance - noise_now, 0) + noise)
+        agrees = np.where(bound == 0, deviation <= _GATE, surprise * bound > 0)
+        if np.array_equal(agrees, kept):
+            break
+    inverse[~kept] = 0
+    inverse[:, ~kept] = 0
+    return kept, inverse
 
 
 def _reports(
@@ -277,21 +292,21 @@ class _Beams:
     def covariance(self) -> np.ndarray:
         """(N, N) of the anchors' residuals under the prior."""
         difference = self._points[:, None] - self._points[None]
-        return self._summed(self._summed(self._kernel(np.einsum("ijk,ijk->ij", difference, difference))).T)
+        squared = np.einsum("ijk,ijk->ij", difference, difference)
+        return self._summed(self._summed(self._prior.spread**2 * np.exp(-np.sqrt(squared + _TIP))).T)
 
     def covariance_with(self, points: np.ndarray) -> np.ndarray:
         """(M, N) float32 of the process at ``points`` (M, 3) with the anchors."""
-        own, points = self._points.astype(np.float32), points.astype(np.float32)
-        squared = (points**2).sum(axis=1)[:, None] + (own**2).sum(axis=1) - 2 * points @ own.T
-        return self._summed(self._kernel(np.maximum(squared, 0, out=squared)))
-
-    def _kernel(self, squared: np.ndarray) -> np.ndarray:
-        """spread^2 exp(-r) of r^2, in place."""
-        np.sqrt(squared, out=squared)
-        np.negative(squared, out=squared)
-        np.exp(squared, out=squared)
-        squared *= self._prior.spread**2
-        return squared
+        centre = self._points.mean(axis=0) if len(self._points) else 0  # near 0, float32 has the most digits
+        own, points = self._points - centre, points - centre
+        left = np.column_stack([points, (points**2).sum(axis=1), np.ones(len(points))]).astype(np.float32)
+        right = np.column_stack([-2 * own, np.ones(len(own)), (own**2).sum(axis=1) + _TIP]).astype(np.float32)
+        kernel = left @ right.T
+        np.sqrt(kernel, out=kernel)
+        np.negative(kernel, out=kernel)
+        np.exp(kernel, out=kernel)
+        kernel *= np.float32(self._prior.spread**2)
+        return self._summed(kernel)
 
     def _summed(self, columns: np.ndarray) -> np.ndarray:
         """(M, N) of (M, P): each anchor's weighted mean over its points."""
@@ -301,51 +316,32 @@ class _Beams:
 
 
 class _Grid:
-    """Knots of a coarse grid over the image, and the range of ln depth around each.
+    """Knots of a coarse grid over the image.
 
     Attributes:
-        levels: least and largest ln depth within a knot's distance of each knot, (knots,) each.
+        log_depth: (knots,) ln depth there.
     """
 
-    def __init__(self, log_depth: np.ndarray) -> None:
+    def __init__(self, log_depth: np.ndarray, most: int) -> None:
         self._size = log_depth.shape
-        self._knots = tuple(max(1, round(_KNOTS * side / max(self._size))) for side in self._size)
-        every = max(1, max(self._size) // (4 * _KNOTS))
-        sparse = log_depth[::every, ::every]
-        starts = [np.arange(knots) * side // knots for knots, side in zip(self._knots, sparse.shape, strict=True)]
-        low, high = (
-            _spread(f, f.reduceat(f.reduceat(sparse, starts[1], axis=1), starts[0], axis=0))
-            for f in (np.minimum, np.maximum)
-        )
-        thin = np.maximum(_THINNEST - (high - low), 0) / 2
-        self.levels = (low - thin).ravel(), (high + thin).ravel()
-        self._enlarge = [_interpolation(side, knots) for side, knots in zip(self._size, self._knots, strict=True)]
-
-    def points(self, level: np.ndarray, prior: Prior) -> np.ndarray:
-        """(knots, 3) in units of the kernel's reaches."""
+        self._knots = tuple(max(1, round(most * side / max(self._size))) for side in self._size)
         v, u = ((np.arange(n) + 0.5) * side / n - 0.5 for side, n in zip(self._size, self._knots, strict=True))
-        return _in_reaches(np.tile(u, len(v)), np.repeat(v, len(u)), level, self._size, prior)
+        self._u, self._v = np.tile(u, len(v)), np.repeat(v, len(u))
+        self.log_depth = _sample(log_depth, self._u, self._v)
+
+    def around(self) -> tuple[np.ndarray, np.ndarray]:
+        """(knots,) the least and the largest ln depth among each knot and its eight neighbours."""
+        own = self.log_depth.reshape(self._knots)
+        return cv2.erode(own, _NEIGHBOURS).ravel(), cv2.dilate(own, _NEIGHBOURS).ravel()
+
+    def points(self, log_depth: np.ndarray, prior: Prior) -> np.ndarray:
+        """(knots, 3) in units of the kernel's reaches, of the knots at another ln depth (knots,)."""
+        return _in_reaches(self._u, self._v, log_depth, self._size, prior)
 
     def enlarge(self, values: np.ndarray) -> np.ndarray:
         """(H, W) float32, bilinear between the knots, of values (knots,)."""
-        rows, columns = self._enlarge
-        return rows @ (values.reshape(self._knots).astype(np.float32) @ columns.T)
-
-
-@lru_cache(maxsize=16)
-def _interpolation(size: int, knots: int) -> np.ndarray:
-    """(size, knots) float32: how pixels interpolate linearly between the centres of so many equal parts."""
-    place = np.clip((np.arange(size) + 0.5) * knots / size - 0.5, 0, knots - 1)
-    return np.maximum(0, 1 - np.abs(place[:, None] - np.arange(knots))).astype(np.float32)
-
-
-def _spread(function: np.ufunc, values: np.ndarray) -> np.ndarray:
-    """The function over each value and its eight neighbours."""
-    for axis in (0, 1):
-        padded = np.pad(values, [(1, 1) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
-        before, after = (np.take(padded, np.arange(values.shape[axis]) + shift, axis) for shift in (0, 2))
-        values = function(values, function(before, after))
-    return values
+        small = values.reshape(self._knots).astype(np.float32)
+        return cv2.resize(small, self._size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _sample(image: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
