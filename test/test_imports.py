@@ -56,6 +56,7 @@ ALLOWED = [
     ),
     ("mono_depth_ros/camera.py", ("numpy", "cv2", "yaml", "mono_depth_ros.errors")),
     ("mono_depth_ros/fusion.py", ("numpy", "cv2", "mono_depth_ros.prediction")),
+    ("mono_depth_ros/landmarks.py", ("numpy", "cv2", "mono_depth_ros.camera", "mono_depth_ros.fusion")),
     ("mono_depth_ros/pointcloud.py", ("numpy", "cv2", "mono_depth_ros.camera")),
     ("mono_depth_ros/scan.py", ("numpy", "cv2", "mono_depth_ros.camera", "mono_depth_ros.pointcloud")),
 ]

@@ -130,9 +130,7 @@ def _rays(
     known = np.isfinite(distance) & (distance > 0)
     # Many drivers say max_range where they see nothing, which REP-117 calls +Inf: no evidence of a surface there.
     in_range = (distance >= nearest) & ((distance < farthest) | beyond)
-    dropped = Counter(
-        {"NaN": int(np.count_nonzero(~known)), "out of range": int(np.count_nonzero(known & ~in_range))}
-    )
+    dropped = Counter({"NaN": int(np.count_nonzero(~known)), "out of range": int(np.count_nonzero(known & ~in_range))})
     good = known & in_range
     share = np.full(np.count_nonzero(good), sigma)
     return Reading(directions[good] * distance[good, None], share, bound[good], field_of_view, +dropped)

@@ -28,7 +28,8 @@ def test_a_range_is_a_beam_along_x(distance: float, x: float, bound: int):
 
 
 @pytest.mark.parametrize(
-    ("distance", "reason"), [(math.nan, "NaN"), (0.0, "NaN"), (-1.0, "NaN"), (4.0, "out of range"), (0.1, "out of range")]
+    ("distance", "reason"),
+    [(math.nan, "NaN"), (0.0, "NaN"), (-1.0, "NaN"), (4.0, "out of range"), (0.1, "out of range")],
 )
 def test_a_range_that_says_nothing_is_dropped(distance: float, reason: str):
     reading = of_range(rangefinder(distance), 0.03)
@@ -60,7 +61,8 @@ def cloud(names: str, rows: list[tuple], kind: str = "f", endian: str = "<", pad
     size = struct.calcsize(kind)
     datatype = PointField.FLOAT32 if kind == "f" else PointField.FLOAT64
     fields = [
-        PointField(name=name, offset=index * size, datatype=datatype, count=1) for index, name in enumerate(names.split())
+        PointField(name=name, offset=index * size, datatype=datatype, count=1)
+        for index, name in enumerate(names.split())
     ]
     step = len(fields) * size + pad
     data = b"".join(struct.pack(endian + kind * len(row), *row) + b"\xff" * pad for row in rows)
@@ -93,7 +95,13 @@ def test_a_cloud_s_own_sigma_wins(name: str, value: float):
 
 
 def test_points_that_say_nothing_are_dropped():
-    rows = [(math.nan, 0.0, 1.0, 0.1), (0.0, 0.0, 0.0, 0.1), (0.0, 0.0, INF, 0.1), (0.0, 0.0, 1.0, math.nan), (0, 0, 2, 0.1)]
+    rows = [
+        (math.nan, 0.0, 1.0, 0.1),
+        (0.0, 0.0, 0.0, 0.1),
+        (0.0, 0.0, INF, 0.1),
+        (0.0, 0.0, 1.0, math.nan),
+        (0, 0, 2, 0.1),
+    ]
     reading = of_cloud(cloud("x y z sigma", rows), 0.05)
     np.testing.assert_allclose(reading.points, [[0, 0, 2]])
     assert reading.dropped == {"NaN": 3, "no sigma": 1}
