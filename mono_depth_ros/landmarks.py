@@ -66,6 +66,10 @@ class Landmarks:
         dropped: how many tracks and landmarks were given up so far, by reason.
     """
 
+    _tracked: NDArray
+    _remembered: NDArray
+    _last: tuple[NDArray[np.uint8], CameraModel, NDArray[np.float64], float] | None
+
     def __init__(
         self,
         corners: int = 300,
@@ -128,14 +132,14 @@ class Landmarks:
     def _forget(self) -> None:
         self._tracked = np.zeros(0, _LANDMARK)
         self._remembered = np.zeros(0, _LANDMARK)
-        self._last: tuple | None = None
+        self._last = None
 
     def _is_another_journey(self, camera: CameraModel, pose: NDArray[np.float64], stamp: float) -> bool:
         if self._last is None:
             return False
         _, camera_before, pose_before, before = self._last
         travelled = np.linalg.norm(pose[:3, 3] - pose_before[:3, 3])
-        return camera != camera_before or not 0 < stamp - before < _PAUSE or travelled > _JUMP
+        return bool(camera != camera_before or not 0 < stamp - before < _PAUSE or travelled > _JUMP)
 
     def _track(self, gray: NDArray[np.uint8], camera: CameraModel, pose: NDArray[np.float64]) -> None:
         """Follow the corners into this image, there and back again (pyramidal Lucas-Kanade).
@@ -145,17 +149,12 @@ class Landmarks:
         if not self._last or not len(self._tracked):
             return
         before = self._last[0]
-        options = {"winSize": self._patch(camera), "maxLevel": 3, "criteria": (3, 12, 0.02)}
         start = self._tracked["pixel"].copy()
-        guess, in_front = _projected(_likely_places(self._tracked, self.pixel_sigma / camera.fx), camera, pose)
-        guess = np.where((in_front > 0)[:, None], guess, start).astype(np.float32)
-        there, found, _ = cv2.calcOpticalFlowPyrLK(
-            before, gray, start, guess, flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **options
-        )
-        back, returned, _ = cv2.calcOpticalFlowPyrLK(
-            gray, before, there, start.copy(), flags=cv2.OPTFLOW_USE_INITIAL_FLOW, **options
-        )
-        good = (found.ravel() & returned.ravel()).astype(bool)
+        likely, in_front = _projected(_likely_places(self._tracked, self.pixel_sigma / camera.fx), camera, pose)
+        guess = np.where((in_front > 0)[:, None], likely, start).astype(np.float32)
+        there, found = _followed(before, gray, start, guess, self._patch(camera))
+        back, returned = _followed(gray, before, there, start.copy(), self._patch(camera))
+        good = found & returned
         good &= np.linalg.norm(back - start, axis=1) < _ROUND_TRIP
         good &= _inside(there, camera, self._patch(camera)[0] // 2)
         self._tracked["pixel"] = there
@@ -233,10 +232,10 @@ class Landmarks:
     ) -> None:
         """Begin new tracks between those that there are (Shi-Tomasi)."""
         spacing = max(3, round(_SPACING * camera.width / 640))
-        free = np.full(gray.shape, 255, np.uint8)
+        free = np.asarray(np.full(gray.shape, 255, np.uint8))
         if valid is not None:  # The rim of what was rectified is no corner of the scene.
             around = np.ones((2 * spacing + 1, 2 * spacing + 1), np.uint8)
-            free = cv2.erode(valid.astype(np.uint8) * 255, around, borderValue=0)
+            free = np.asarray(cv2.erode(valid.astype(np.uint8) * 255, around, borderValue=0), np.uint8)
         for x, y in self._tracked["pixel"]:
             cv2.circle(free, (round(float(x)), round(float(y))), spacing, 0, cv2.FILLED)
         found = cv2.goodFeaturesToTrack(gray, self.corners - len(self._tracked), 0.01, spacing, mask=free)
@@ -286,6 +285,27 @@ class Landmarks:
     def _patch(self, camera: CameraModel) -> tuple[int, int]:
         side = max(7, round(_PATCH * camera.width / 640)) | 1
         return side, side
+
+
+def _followed(
+    before: NDArray[np.uint8],
+    after: NDArray[np.uint8],
+    start: NDArray[np.float32],
+    guess: NDArray[np.float32],
+    patch: tuple[int, int],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Where corners (N, 2) of one image are in another, searched from a guess; and whether each was found."""
+    there, found, _ = cv2.calcOpticalFlowPyrLK(
+        before,
+        after,
+        start,
+        guess,
+        winSize=patch,
+        maxLevel=3,
+        criteria=(cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 12, 0.02),
+        flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
+    )
+    return np.asarray(there, np.float32), np.asarray(found).ravel().astype(bool)
 
 
 def _check(gray: NDArray, camera: CameraModel, pose: NDArray) -> None:
@@ -362,4 +382,4 @@ def _dehomogenised(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _inside(pixels: NDArray, camera: CameraModel, margin: int) -> NDArray[np.bool_]:
     size = np.array([camera.width - 1, camera.height - 1])
-    return ((pixels >= margin) & (pixels <= size - margin)).all(axis=1)
+    return np.all((pixels >= margin) & (pixels <= size - margin), axis=1)
