@@ -84,7 +84,8 @@ def measure(
         BackendError: a network failed.
         ModuleNotFoundError: `transformers` is missing.
     """
-    from benchmark import cost, eager
+    from benchmark import eager
+    from training.baselines import cost
 
     # What `auto` takes for a network without an int8 form, as the peers are.
     precision = select.candidates(machine, False, backend="openvino", device="cpu")[0].precision

@@ -84,8 +84,8 @@ def peers(results: Results, report: Path) -> str:
     meaning = (
         "The peers are built after their papers (`training/baselines`), with random weights: this compares time, not "
         "accuracy. Each runs at its own input size, and ours at the nearest in multiples of 32; each in eager PyTorch "
-        "and in OpenVINO's best precision here for a network without an int8 form. METER gives a quarter and FCRN half "
-        "of its input's height and width; ours gives all of it. *x same backend* and *x as users run it* are the "
-        "peer's time there over ours in OpenVINO."
+        "and in OpenVINO's best precision here for a network without an int8 form. What METER (a quarter) and FCRN "
+        "(half) give of their input's height and width is brought to all of it. *x same backend* and *x as users run "
+        "it* are the peer's time there over ours in OpenVINO."
     )
     return "\n\n".join((tables.duel_table(results.duels), image, paragraph(meaning)))

@@ -26,13 +26,18 @@ class DepthModule(pl.LightningModule):
     """Training of a `DepthNetwork`; the defaults are the paper's (table 2 and section 4.1).
 
     Args:
+        network: another network in place of the paper's, such as a baseline (`training.baselines`), with the forward of
+            `DepthNetwork`; then ``encoder`` says whose ImageNet weights and normalisation its encoder has, and decoder,
+            width and error mean nothing.
         encoder: a timm model; see `DepthNetwork`.
         decoder: ``sunet`` or ``unet``.
         width: see `Decoder`.
         max_depth: metres at which the sigmoid saturates.
         error: train the error head too.
-        encoder_weights: a local file of ImageNet weights, or an installed package that holds one; None fetches timm's.
-        start: a sealed checkpoint of the same network to start from instead (fine-tuning), or to test.
+        encoder_weights: a local file of ImageNet weights, or an installed package that holds one; None fetches timm's;
+            ``random`` begins without any.
+        start: a checkpoint of the same network, sealed or a training run's (.ckpt), to start from instead
+            (fine-tuning), or to test.
         drop_path: share of the encoder's residual blocks that a training image skips, at most (the last block's).
         freeze_norm: keep batch normalisation's statistics as they are (small batches, fine-tuning).
         loss: the loss; see `DepthLoss`.
@@ -48,6 +53,7 @@ class DepthModule(pl.LightningModule):
     def __init__(
         self,
         loss: DepthLoss,
+        network: nn.Module | None = None,
         encoder: str = "efficientnet_b2",
         decoder: str = "sunet",
         width: int | None = None,
@@ -66,9 +72,10 @@ class DepthModule(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["loss"])
-        self.network = DepthNetwork(encoder, decoder, width, max_depth, error).to(memory_format=torch.channels_last)
-        set_drop_path(self.network.encoder, drop_path)
+        self.save_hyperparameters(ignore=["loss", "network"])
+        network = network or DepthNetwork(encoder, decoder, width, max_depth, error)
+        self.network = network.to(memory_format=torch.channels_last)
+        set_drop_path(self.network, drop_path)
         self.loss = loss
         self.has_weights = False
         self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()
@@ -80,7 +87,9 @@ class DepthModule(pl.LightningModule):
     def on_fit_start(self) -> None:
         """Start from the sealed checkpoint named, or from ImageNet's weights."""
         if not self.has_weights and not self.hparams["start"]:
-            load_pretrained(self.network.encoder.features, self.hparams["encoder"], self.hparams["encoder_weights"])
+            encoder: Any = getattr(self.network, "encoder", None)
+            if encoder is not None and self.hparams["encoder_weights"] != "random":
+                load_pretrained(encoder.features, self.hparams["encoder"], self.hparams["encoder_weights"])
             self.has_weights = True
         self.require_weights()
 
@@ -93,7 +102,7 @@ class DepthModule(pl.LightningModule):
         self.require_weights()
 
     def require_weights(self) -> None:
-        """Load the sealed checkpoint named, unless a training checkpoint was restored.
+        """Load the checkpoint named, unless a training checkpoint was restored.
 
         Raises:
             ValueError: neither was named, and figures of random weights would be worth nothing.
@@ -101,7 +110,7 @@ class DepthModule(pl.LightningModule):
         if not self.has_weights:
             if not self.hparams["start"]:
                 raise ValueError("no weights to test; name them by --ckpt_path (training) or --model.start (sealed)")
-            load_sealed(self.network, self.hparams["start"])
+            load_start(self.network, self.hparams["start"])
             self.has_weights = True
 
     def on_train_epoch_start(self) -> None:
@@ -193,7 +202,7 @@ class DepthModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def parameter_groups(network: DepthNetwork, encoder_lr: float, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module, encoder_lr: float, lr: float, weight_decay: float) -> list[dict[str, Any]]:
     """Groups for AdamW: the encoder's weights and the rest's, and of each its vectors (biases, norms) without decay."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in network.named_parameters():
@@ -208,9 +217,9 @@ def parameter_groups(network: DepthNetwork, encoder_lr: float, lr: float, weight
     ]
 
 
-def set_drop_path(encoder: nn.Module, largest: float) -> None:
+def set_drop_path(network: nn.Module, largest: float) -> None:
     """Let training skip residual blocks (stochastic depth), with a probability that grows linearly to ``largest``."""
-    blocks = [module for module in encoder.modules() if hasattr(module, "drop_path")]
+    blocks = [module for module in network.modules() if hasattr(module, "drop_path")]
     for number, block in enumerate(blocks):
         block.drop_path = DropPath(largest * number / max(len(blocks) - 1, 1)) if largest else nn.Identity()
 
@@ -220,9 +229,13 @@ def at_size_of(truth: Tensor, values: Tensor) -> Tensor:
     return interpolate(values.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def load_sealed(network: DepthNetwork, path: str) -> None:
-    """Load a sealed checkpoint's weights. Raises ValueError where they are another network's."""
-    weights = {name: torch.from_numpy(value) for name, value in checkpoint.load(path).weights().items()}
+def load_start(network: nn.Module, path: str) -> None:
+    """Load the weights of a sealed or a training checkpoint. Raises ValueError where they are another network's."""
+    if path.endswith(".ckpt"):
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+    else:
+        weights = {name: torch.from_numpy(value) for name, value in checkpoint.load(path).weights().items()}
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import cost
 from benchmark.eager import Eager, export
 from benchmark.peers import DEPTH_ANYTHING, FAST_DEPTH, FCRN, METER
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
+from training.baselines import cost
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,12 @@ def test_fastdepth_takes_the_published_operations():
 
 
 @pytest.mark.parametrize(("peer", "expected"), [(FAST_DEPTH, (224, 224)), (FCRN, (128, 160)), (METER, (48, 64))])
-def test_depth_has_the_published_size(peer, expected):
+def test_depth_has_the_published_size_before_it_is_brought_to_the_images(peer, expected):
+    network = peer.build().eval()
+    image = torch.zeros(1, 3, *peer.size)
     with torch.inference_mode():
-        assert peer.build().eval()(torch.zeros(1, 3, *peer.size)).shape == (1, 1, *expected)
+        assert network.predict(image).shape == (1, 1, *expected)
+        assert network(image)[0].shape == (1, 1, *peer.size)
 
 
 @pytest.mark.parametrize(
@@ -40,9 +43,3 @@ def test_openvino_gives_what_pytorch_gives(peer, size, tmp_path):
     expected = Eager(network, "cpu").infer(frame, frame.shape[:2])[0]
     found = OpenVinoBackend(tmp_path / "peer.xml").infer(frame, frame.shape[:2])[0]
     assert np.abs(found - expected).max() <= 1e-3 * np.abs(expected).max()
-
-
-def test_what_convolutions_cost_by_hand():
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.Conv2d(8, 8, 1, groups=8, bias=False))
-    assert cost.gigamacs(network, (8, 8)) == pytest.approx((8 * 4 * 4 * 27 + 8 * 4 * 4) / 1e9)
-    assert cost.parameters(network) == pytest.approx((216 + 8 + 8) / 1e6)

@@ -1,7 +1,8 @@
-"""FCRN (Laina et al., 2016): ResNet50, then four up-projections; the network of the paper's table of other methods."""
+"""FCRN (Laina et al., 2016): ResNet50, then four up-projections. The paper's own loss is berHu."""
 
 from torch import Tensor, nn
-from torchvision.models import resnet50
+
+from training.baselines.base import MIDDLE, Backbone, Baseline, begin_at
 
 
 def up_convolution(inputs: int, outputs: int) -> nn.Sequential:
@@ -33,17 +34,22 @@ class UpProjection(nn.Module):
         return self.relu(self.branch(x) + self.projection(x))
 
 
-class FCRN(nn.Module):
-    """The network; 228x304 give 128x160, and from there on it is interpolated."""
+class FCRN(Baseline):
+    """The network; 228x304 give 128x160.
 
-    def __init__(self) -> None:
+    Args:
+        encoder: a timm model; the paper's is ``resnet50``.
+    """
+
+    def __init__(self, encoder: str = "resnet50") -> None:
         super().__init__()
-        resnet = resnet50(weights=None)
-        self.encoder = nn.Sequential(*list(resnet.children())[:-2])  # without pooling and classifier
-        self.bridge = nn.Sequential(nn.Conv2d(2048, 1024, 1, bias=False), nn.BatchNorm2d(1024))
-        self.decoder = nn.Sequential(*(UpProjection(channels) for channels in (1024, 512, 256, 128)))
-        self.head = nn.Sequential(nn.Conv2d(64, 1, 3, padding=1), nn.ReLU(True))
+        self.encoder = Backbone(encoder)
+        width = self.encoder.channels // 2
+        self.bridge = nn.Sequential(nn.Conv2d(2 * width, width, 1, bias=False), nn.BatchNorm2d(width))
+        self.decoder = nn.Sequential(*(UpProjection(width >> rung) for rung in range(4)))
+        self.head = nn.Sequential(nn.Conv2d(width // 16, 1, 3, padding=1), nn.ReLU(True))
+        begin_at(self.head[0], MIDDLE)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Depth (N, 1, h, w), h and w about half of H and W, of a normalised image (N, 3, H, W)."""
+    def predict(self, image: Tensor) -> Tensor:
+        """See `Baseline.predict`; about half of the image's height and width."""
         return self.head(self.decoder(self.bridge(self.encoder(image))))

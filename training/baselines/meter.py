@@ -7,6 +7,8 @@ pointwise one where the paper speaks of separable convolutions, and the encoder 
 import torch
 from torch import Tensor, nn
 
+from training.baselines.base import Baseline
+
 HEADS, HEAD_WIDTH = 4, 8
 PATCH = 2
 
@@ -98,8 +100,10 @@ class UpSampling(nn.Module):
         return self.merge(torch.cat((self.up(x), skip), dim=1))
 
 
-class Meter(nn.Module):
-    """The smallest of its three sizes; depth has a quarter of the image's height and width."""
+class Meter(Baseline):
+    """The smallest of its three sizes."""
+
+    multiple = 64
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,8 +124,8 @@ class Meter(nn.Module):
         self.decoder = nn.ModuleList((UpSampling(64, 64), UpSampling(32, 48), UpSampling(16, 24)))
         self.head = nn.Conv2d(8, 1, 3, padding=1, bias=False)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Depth (N, 1, H / 4, W / 4) of a normalised image (N, 3, H, W); H and W are multiples of 64."""
+    def predict(self, image: Tensor) -> Tensor:
+        """See `Baseline.predict`; a quarter of the image's height and width."""
         stride4 = self.stem(image)
         stride8 = self.to_stride8(stride4)
         stride16 = self.to_stride16(stride8)
