@@ -1,11 +1,16 @@
-"""Commands: fit, validate and test are LightningCLI's; ablation, seal and throughput are the project's own."""
+"""Commands: fit, validate and test are LightningCLI's; the others are the project's own."""
 
 import sys
 
-from training import ablation, seal, throughput
+from training import ablation, compare, seal, throughput
 from training.lightning_cli import run_lightning
 
-OWN_COMMANDS = {"ablation": ablation.main, "seal": seal.main, "throughput": throughput.main}
+OWN_COMMANDS = {
+    "ablation": ablation.main,
+    "compare": compare.main,
+    "seal": seal.main,
+    "throughput": throughput.main,
+}
 
 
 def main(arguments: list[str] | None = None) -> None:

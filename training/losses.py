@@ -1,4 +1,4 @@
-"""Losses on depth maps: SILog, the perceptual loss, multi-scale gradients, edges, L1, the error head's likelihood.
+"""Losses on depth maps: SILog, the perceptual loss, multi-scale gradients, edges, L1, berHu, the error's likelihood.
 
 Every loss takes depth (N, 1, H, W) in metres and a boolean mask of the same shape, is computed in float32 whatever the
 precision around it, and is zero with a finite gradient when no pixel is valid.
@@ -101,6 +101,16 @@ class L1Loss(nn.Module):
         return masked_mean((prediction.float() - truth.float()).abs(), mask)
 
 
+class BerHuLoss(nn.Module):
+    """Reverse Huber (Laina et al., 2016, equation 1): |e| up to c, (e^2 + c^2) / 2c beyond; c is a fifth of max |e|."""
+
+    def forward(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+        """Scalar loss over all valid pixels, in metres."""
+        error = torch.where(mask, prediction.float() - truth.float(), 0).abs()
+        c = (0.2 * error.detach().amax()).clamp(min=1e-6)
+        return masked_mean(torch.where(error <= c, error, (error.square() + c**2) / (2 * c)), mask)
+
+
 def laplace_nll(log_error: Tensor, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     """Negative log-likelihood of ln(truth) under Laplace(ln(prediction), exp(log_error)), less its constant ln 2.
 
@@ -120,6 +130,7 @@ class LossWeights:
     gradient: float = 0.0
     edge: float = 0.0
     l1: float = 0.0
+    berhu: float = 0.0
     error: float = 0.0
 
 
@@ -151,6 +162,7 @@ class DepthLoss(nn.Module):
             "gradient": GradientLoss,
             "edge": EdgeLoss,
             "l1": L1Loss,
+            "berhu": BerHuLoss,
         }
         self.terms = nn.ModuleDict({name: make() for name, make in makers.items() if getattr(self.weights, name)})
 

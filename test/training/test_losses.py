@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.losses import (
+    BerHuLoss,
     DepthLoss,
     EdgeLoss,
     GradientLoss,
@@ -92,6 +93,15 @@ def test_edge_loss_by_hand():
     assert EdgeLoss()(3 * truth, torch.where(truth > 1, 1.14, 1.0), mask).item() == 0  # 14 % is no edge
 
 
+def test_berhu_and_its_gradient_by_hand():
+    # Errors 0.5, 1 and 10: c is 2, which is a constant of the batch; 10 counts (100 + 4) / 4, and pulls with 10 / 2.
+    prediction = maps([1.5, 1.0, 12.0]).requires_grad_()
+    loss = BerHuLoss()(prediction, maps([1.0, 2.0, 2.0]), maps([1.0, 1.0, 1.0]) > 0)
+    loss.backward()
+    assert loss.item() == pytest.approx((0.5 + 1 + 26) / 3)
+    assert prediction.grad.flatten().tolist() == pytest.approx([1 / 3, -1 / 3, 5 / 3])
+
+
 def test_l1_by_hand():
     assert L1Loss()(maps([1.0, 5.0]), maps([2.0, 2.0]), ALL).item() == pytest.approx(2.0)
 
@@ -153,6 +163,7 @@ def terms(perceptual):
         "gradient": GradientLoss(2),
         "edge": EdgeLoss(),
         "l1": L1Loss(),
+        "berhu": BerHuLoss(),
         "perceptual": perceptual,
     }
 
@@ -173,7 +184,7 @@ def test_gradient_points_where_a_finite_difference_does(name, perceptual):
     assert not prediction.grad[~mask].any() or name == "perceptual"
 
 
-@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "perceptual"])
+@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "berhu", "perceptual"])
 def test_no_valid_pixel_gives_zero_and_a_finite_gradient(name, perceptual):
     prediction = torch.rand(2, 1, 32, 32).requires_grad_()
     value = terms(perceptual)[name](prediction, torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32, dtype=torch.bool))
@@ -182,7 +193,7 @@ def test_no_valid_pixel_gives_zero_and_a_finite_gradient(name, perceptual):
     assert torch.isfinite(prediction.grad).all()
 
 
-@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "perceptual"])
+@pytest.mark.parametrize("name", ["silog", "root", "gradient", "edge", "l1", "berhu", "perceptual"])
 def test_computed_in_float32_under_mixed_precision(name, perceptual):
     loss = terms(perceptual)[name]
     truth = torch.rand(1, 1, 32, 32) * 4 + 1
