@@ -24,7 +24,7 @@ SOURCES = (
 )  # fmt: skip
 
 # Import name -> name on PyPI, where the two differ.
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "rerun": "rerun-sdk"}
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "rerun": "rerun-sdk", "skimage": "scikit-image"}
 
 
 def run(command: list[str | Path], cwd: Path, timeout: float = 300) -> str:

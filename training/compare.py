@@ -90,6 +90,13 @@ def rows(window: Sequence[int]) -> tuple[Row, ...]:
             after="Eigen 2014, coarse stack",
         ),
         Row(
+            "DCNF",
+            "[3]",
+            baseline("dcnf.DCNF", "vgg16"),
+            ("--model.network.init_args.own_loss=true",),
+            published=(0.213, 0.759, 0.087, 0.650, 0.906, 0.976),
+        ),
+        Row(
             "two scales, perceptual loss",
             "[4]",
             baseline("two_scale.TwoScale"),

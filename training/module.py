@@ -135,8 +135,10 @@ class DepthModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """One step on image (N, 3, H, W), canonical depth and mask (N, 1, H, W)."""
-        depth, log_error = self(batch["image"])
-        values = self.loss(depth, log_error, batch["depth"], batch["mask"])
+        if own_loss := getattr(self.network, "training_loss", None):
+            values = {"loss": own_loss(batch["image"], batch["depth"], batch["mask"])}
+        else:
+            values = self.loss(*self(batch["image"]), batch["depth"], batch["mask"])
         self.log_dict({f"train/{name}": value for name, value in values.items()}, prog_bar=True)
         return values["loss"]
 
