@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -18,6 +19,24 @@ DISTORTION_MODELS: dict[str, tuple[int, ...]] = {
     "plumb_bob": (4, 5),
     "rational_polynomial": (8, 12, 14),
     "equidistant": (4,),
+}
+# What drivers and calibration tools call the same models, in lower case and with one _ between words.
+OTHER_NAMES = {
+    "brown": "plumb_bob",
+    "brown_conrady": "plumb_bob",
+    "plumbbob": "plumb_bob",
+    "radial_tangential": "plumb_bob",
+    "radtan": "plumb_bob",
+    "full_opencv": "rational_polynomial",
+    "rational": "rational_polynomial",
+    "fisheye": "equidistant",
+    "kannala_brandt": "equidistant",
+    "kannala_brandt4": "equidistant",
+    "kannala_brandt8": "equidistant",
+    "kannalabrandt8": "equidistant",
+    "kb4": "equidistant",
+    "kb8": "equidistant",
+    "opencv_fisheye": "equidistant",
 }
 # A pinhole stretches a fisheye's rim without limit; beyond this angle from the axis there is more blur than scene.
 FISHEYE_HALF_FIELD = math.radians(55.0)
@@ -90,12 +109,15 @@ class CameraModel:
         width, height, K, P and the roi (x, y, width, height, and do_rectify, which changes nothing here: the rectified
         window is as large as the raw one) refer to the full resolution; the image is the roi (the whole image where its
         size is 0), then binned (0 is 1). R that is all 0 and P whose first value is 0 count as not given.
-        Raises UncalibratedCameraError when K[0] is 0, ValueError for wrong lengths, NaN, sizes, an unknown model.
+        The distortion model may have one of OTHER_NAMES, in any spelling, and D may end in zeros that the model does
+        not have. Raises UncalibratedCameraError when K[0] is 0, ValueError for wrong lengths, NaN, sizes, an unknown
+        model.
         """
         k = _finite("K", k, (9,))
         if k[0] != 0 and (k[3:4] + k[6:]) != (0, 0, 0, 1):
             raise ValueError(f"K: found {list(k)}, expected [fx, 0, cx, 0, fy, cy, 0, 0, 1] row by row")
         r, p = _finite("R", r, (0, 9)), _finite("P", p, (0, 12))
+        model, coefficients = lens(distortion_model, d)
         camera = cls(
             width=width,
             height=height,
@@ -103,8 +125,8 @@ class CameraModel:
             fy=k[4],
             cx=k[2],
             cy=k[5],
-            distortion_model=distortion_model,
-            distortion=tuple(float(c) for c in d),
+            distortion_model=model,
+            distortion=coefficients,
             rotation=_rotation(r) if any(r) else (),
             projection=(p[0], p[5], p[2], p[6]) if p and p[0] else (),
         )
@@ -167,8 +189,18 @@ class CameraModel:
             self, width=width, height=height, cx=self.cx - x, cy=self.cy - y, projection=projection
         )
 
+    def of_rectified_image(self) -> "CameraModel":
+        """The pinhole camera of an image that came rectified: P (REP-104), which a stereo pair has without distortion.
+
+        Without P it is what `rectified` makes.
+        """
+        if not self.projection:
+            return self.rectified()
+        fx, fy, cx, cy = self.projection
+        return CameraModel(self.width, self.height, fx, fy, cx, cy)
+
     def rectified(self) -> "CameraModel":
-        """The pinhole camera of the rectified image, of the same size; also that of an image that came rectified.
+        """The pinhole camera of the image that a raw one is rectified to, of the same size.
 
         An undistorted camera keeps its K. Else it is the calibration's own choice P, so that our image and image_proc's
         agree. Without P it is K itself for plumb_bob and rational_polynomial; for equidistant it is K with the shortest
@@ -280,6 +312,18 @@ def _unfolded(x: NDArray[np.float32], y: NDArray[np.float32], pinhole: CameraMod
     row = int(np.clip(pinhole.cy, 0, pinhole.height - 1))
     column = int(np.clip(pinhole.cx, 0, pinhole.width - 1))
     return upright & (parts == parts[row, column])
+
+
+def lens(model: str, coefficients: Sequence[float]) -> tuple[str, tuple[float, ...]]:
+    """The model by its name in ROS where it is known by another, and its coefficients without a tail of zeros."""
+    name = re.sub(r"[^a-z0-9]+", "_", model.lower()).strip("_")
+    name = OTHER_NAMES.get(name, name)
+    d = tuple(float(c) for c in coefficients)
+    if name not in DISTORTION_MODELS:
+        return model, d
+    used = next((n for n in range(len(d), 0, -1) if d[n - 1] != 0), 0)
+    longest = [n for n in DISTORTION_MODELS[name] if used <= n <= len(d)]
+    return name, d[: max(longest)] if longest else d
 
 
 def _finite(name: str, values: Sequence[float], lengths: tuple[int, ...]) -> tuple[float, ...]:

@@ -107,6 +107,10 @@ class CloudBuilder:
         cv2.merge(planes, dst=cloud.view("<f4").reshape(*self.shape, -1))
         return self._without_bad_points() if self.dense else cloud
 
+    def valid_share(self) -> float:
+        """Share of the last cloud's points that are no bad ones."""
+        return cv2.countNonZero(self._good) / self._good.size
+
     def _kept(self, values: NDArray, memory: NDArray) -> NDArray:
         """Every stride-th row and column without gaps between them; a copy only where there are some."""
         values = values[self._every]

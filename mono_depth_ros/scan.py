@@ -98,6 +98,11 @@ class ScanBuilder:
             camera, turn, bearings, range_max, top
         )
 
+    @property
+    def can_be_free(self) -> bool:
+        """Whether the band is wholly in view at range_max in any bearing; nowhere else is a bearing free."""
+        return bool(self._in_view.any())
+
     def build(self, depth: NDArray[np.float32]) -> Scan:
         """The scan of depth (height, width) float32, metres along the optical axis.
 

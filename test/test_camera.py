@@ -74,6 +74,55 @@ def test_full_resolution_camera_info_gives_its_k():
     assert camera.rectified() == CameraModel(640, 480, 500.0, 400.0, 320.0, 240.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("plumb bob", "plumb_bob"),
+        ("Plumb_Bob", "plumb_bob"),
+        ("radtan", "plumb_bob"),
+        ("Brown-Conrady", "plumb_bob"),
+        ("rational polynomial", "rational_polynomial"),
+        ("fisheye", "equidistant"),
+        ("Fisheye", "equidistant"),
+        ("kannala_brandt4", "equidistant"),
+        ("Kannala-Brandt", "equidistant"),
+        ("opencv_fisheye", "equidistant"),
+    ],
+)
+@pytest.mark.parametrize("zeros", [0, 1, 4, 8])
+def test_a_lens_is_known_by_its_other_names_and_with_zeros_behind_its_coefficients(name, model, zeros):
+    d = {"plumb_bob": KINECT, "rational_polynomial": LENSES["rational_polynomial"].distortion}
+    d = d.get(model, LENSES["equidistant"].distortion)
+    camera = CameraModel.from_camera_info(640, 480, K, [*d, *[0.0] * zeros], name)
+    assert camera.distortion_model == model
+    expected = dataclasses.replace(camera, distortion=d)
+    np.testing.assert_array_equal(Rectifier(camera).valid_mask, Rectifier(expected).valid_mask)
+    picture = np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8)
+    np.testing.assert_array_equal(Rectifier(camera).rectify(picture), Rectifier(expected).rectify(picture))
+
+
+@pytest.mark.parametrize(
+    "name", ["Inverse Brown Conrady", "modified_brown_conrady", "ftheta", "mei", "double_sphere", ""]
+)
+def test_a_lens_of_another_kind_is_not_taken_for_a_known_one(name):
+    with pytest.raises(ValueError, match="distortion_model: found"):
+        CameraModel.from_camera_info(640, 480, K, KINECT, name)
+    assert not CameraModel.from_camera_info(640, 480, K, [0.0] * 5, name).is_distorted
+
+
+def test_coefficients_that_a_model_does_not_have_are_not_dropped():
+    with pytest.raises(ValueError, match="found 8 values, expected 4 or 5"):
+        CameraModel.from_camera_info(640, 480, K, [*KINECT, 0.0, 0.0, 0.1], "plumb_bob")
+
+
+def test_an_image_that_came_rectified_has_p_even_without_distortion():
+    """REP-104: P is the rectified image's; a stereo pair's raw images differ from it by R alone."""
+    camera = CameraModel.from_camera_info(640, 480, K, [0.0] * 5, "plumb_bob", IDENTITY, P)
+    assert camera.of_rectified_image() == CameraModel(640, 480, 450.0, 360.0, 300.0, 200.0)
+    assert camera.rectified() == CameraModel(640, 480, 500.0, 400.0, 320.0, 240.0)
+    assert CameraModel.from_camera_info(640, 480, K).of_rectified_image().fx == 500.0
+
+
 def test_roi_is_cut_before_binning():
     """REP-104: K is of the full resolution; cx = (320 - 100) / 2, cy = (240 - 60) / 3, and so for P."""
     roi = (100, 60, 400, 300, True)

@@ -14,29 +14,34 @@ from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.preview import DepthPreview
 from mono_depth_ros.ros import messages
 from mono_depth_ros.ros import outputs as topics
+from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.scan import ClearingPoints, ScanBuilder, for_mavlink
 
 AREA = "outputs"
+_NOTHING = 0.01  # of an output that is known; less says nothing
 _XYZ = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
 _Builder = TypeVar("_Builder")
 
 
 @dataclass(frozen=True)
 class Result:
-    """One frame with its depth: all of one size and of one pinhole camera, None where that is unknown.
+    """One frame with its depth: all of one size and of one pinhole camera.
 
     rgb (H, W, 3) uint8; depth (H, W) float32, metres with REP-117's values; confidence (H, W) float32 or None;
     farthest: metres beyond which depth is +Inf, so that nothing is known to be free farther than that.
+    valid_share: of the pixels, whose depth is a number. why_unknown: why others are not, where there is evidence.
     """
 
     header: Header
     rgb: NDArray[np.uint8]
     depth: NDArray[np.float32]
     confidence: NDArray[np.float32] | None
-    camera: CameraModel | None
+    camera: CameraModel
     farthest: float
+    valid_share: float = 1.0
+    why_unknown: str = ""
 
 
 class Composer:
@@ -45,27 +50,29 @@ class Composer:
     An organised cloud is always the same message: publish it before the next frame is composed.
     """
 
-    def __init__(self, problems: Problems) -> None:
-        self._problems = problems
+    def __init__(self, orientation: Orientation, problems: Problems) -> None:
+        self._orientation, self._problems = orientation, problems
         self._builders: dict[Any, tuple[tuple, Any]] = {}
 
     def compose(self, result: Result, settings: Settings, wanted: Collection[str]) -> dict[str, Any]:
-        """Messages by topic. What cannot be made, for want of a camera or of confidence, is left out and reported."""
-        of_image = {topics.DEPTH: self._depth, topics.COLOR: self._color, topics.CONFIDENCE: self._confidence}
-        composed = {topic: make(result, settings) for topic, make in of_image.items() if topic in wanted}
-        if result.camera:
-            of_camera = {
-                topics.CAMERA_INFO: self._camera_info,
-                topics.POINTS: self._points,
-                topics.CLEARING_POINTS: self._clearing_points,
-                topics.SCAN: self._scan,
-            }
-            for topic, make in of_camera.items():
-                if topic in wanted:
-                    composed[topic] = make(result, result.camera, settings)
+        """Messages by topic. What cannot be made is left out and reported, as is what says nothing."""
+        make: dict[str, Callable[[Result, Settings], Any]] = {
+            topics.DEPTH: self._depth,
+            topics.COLOR: self._color,
+            topics.CONFIDENCE: self._confidence,
+            topics.CAMERA_INFO: self._camera_info,
+            topics.POINTS: self._points,
+            topics.CLEARING_POINTS: self._clearing_points,
+            topics.SCAN: self._scan,
+        }
+        composed = {topic: make[topic](result, settings) for topic in make if topic in wanted}
         return {topic: message for topic, message in composed.items() if message is not None}
 
     def _depth(self, result: Result, settings: Settings) -> Image:
+        if result.valid_share < _NOTHING:
+            # Infinity says which way is free; in 16UC1 it is 0, as is NaN.
+            known = 0.0 if settings.depth_format == "16UC1" else 1 - float(np.isnan(result.depth).mean())
+            self._doubt_empty(topics.DEPTH, known, "pixels", result)
         return messages.depth_message(result.header, result.depth, settings.depth_format)
 
     def _color(self, result: Result, settings: Settings) -> Image:
@@ -78,32 +85,36 @@ class Composer:
             return None
         return messages.confidence_message(result.header, result.confidence)
 
-    def _camera_info(self, result: Result, camera: CameraModel, settings: Settings) -> CameraInfo:
-        return messages.camera_info_message(result.header, camera)
+    def _camera_info(self, result: Result, settings: Settings) -> CameraInfo:
+        return messages.camera_info_message(result.header, result.camera)
 
-    def _points(self, result: Result, camera: CameraModel, settings: Settings) -> PointCloud2:
+    def _points(self, result: Result, settings: Settings) -> PointCloud2:
         confidence_field = settings.points_confidence and result.confidence is not None
         if settings.points_confidence and not confidence_field:
             self._problems.error(AREA, "field", "points_confidence: this checkpoint predicts no confidence; left out")
         builder = self._built(
             CloudBuilder,
-            camera,
+            result.camera,
             stride=settings.points_stride,
             dense=settings.points_dense,
             max_slant=settings.max_slant,
             confidence_field=confidence_field,
         )
         if builder.dense:
-            return messages.cloud_message(result.header, builder.build(result.depth, result.rgb, result.confidence))
-        cloud = self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
-        builder.build(result.depth, result.rgb, result.confidence, cloud.points)
-        return cloud.message(result.header)
+            message = messages.cloud_message(result.header, builder.build(result.depth, result.rgb, result.confidence))
+        else:
+            cloud = self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
+            builder.build(result.depth, result.rgb, result.confidence, cloud.points)
+            message = cloud.message(result.header)
+        if result.valid_share > _NOTHING:  # else there is nothing to see, or depth says why
+            self._doubt_empty(topics.POINTS, builder.valid_share(), "points", result, "max_slant leaves none")
+        return message
 
-    def _clearing_points(self, result: Result, camera: CameraModel, settings: Settings) -> PointCloud2:
-        ends = self._built(ClearingPoints, camera, min(settings.clearing_range, result.farthest))
+    def _clearing_points(self, result: Result, settings: Settings) -> PointCloud2:
+        ends = self._built(ClearingPoints, result.camera, min(settings.clearing_range, result.farthest))
         return messages.cloud_message(result.header, ends.build(result.depth).view(_XYZ)[:, 0])
 
-    def _scan(self, result: Result, camera: CameraModel, settings: Settings) -> LaserScan | None:
+    def _scan(self, result: Result, settings: Settings) -> LaserScan | None:
         optical = result.header.frame_id
         frame = settings.scan_frame or optical.replace("_optical", "")
         if frame == optical:
@@ -111,31 +122,53 @@ class Composer:
             self._problems.error(AREA, "frame", f"{text}, or scan_frame set")
             return None
         try:
+            roll, pitch, yaw = self._orientation.of_camera(result.header, frame, settings)
             builder = self._built(
                 ScanBuilder,
-                camera,
+                result.camera,
                 camera_height=settings.scan_camera_height,
                 min_height=settings.scan_min_height,
                 max_height=settings.scan_max_height,
-                pitch=settings.scan_pitch,
+                roll=roll,
+                pitch=pitch,
+                yaw=yaw,
                 range_min=settings.min_depth,
                 range_max=result.farthest,
                 max_slant=settings.max_slant,
             )
         except ValueError as error:
-            self._problems.error(AREA, "band", f"{topics.SCAN}: {error}; set scan_min_height, scan_max_height")
+            self._problems.error(AREA, "scan", f"{topics.SCAN} cannot be made: {error}")
             return None
         scan = builder.build(result.depth)
         if settings.scan_format == "mavlink":
             scan = for_mavlink(scan)
+        self._doubt_empty(topics.SCAN, 1 - float(np.isnan(scan.ranges).mean()), "bearings", result)
+        if not builder.can_be_free:
+            text = f"{topics.SCAN}: no bearing can be called free: the band of heights is not wholly in view at"
+            self._problems.warn(
+                AREA, "view", f"{text} {result.farthest:.1f} m; narrow scan_min_height, scan_max_height"
+            )
         return messages.scan_message(
             result.header, scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max, frame
         )
 
+    def _doubt_empty(self, topic: str, known: float, parts: str, result: Result, cause: str = "") -> None:
+        """Report an output of which next to nothing is known."""
+        if known < _NOTHING:
+            cause = result.why_unknown or cause
+            text = f"{topic} says nothing: {100 * known:.0f} % of its {parts} are known"
+            self._problems.error(AREA, f"empty {topic}", f"{text}; {cause}" if cause else text)
+
     def _built(self, kind: Callable[..., _Builder], *args: Any, **options: Any) -> _Builder:
-        """The builder of this kind; made anew when its arguments change."""
+        """The builder of this kind, or the ValueError that its arguments make; anew when its arguments change."""
         arguments = (args, options)
         known = self._builders.get(kind)
         if known is None or known[0] != arguments:
-            known = self._builders[kind] = arguments, kind(*args, **options)
+            try:
+                known = arguments, kind(*args, **options)
+            except ValueError as error:
+                known = arguments, error
+            self._builders[kind] = known
+        if isinstance(known[1], ValueError):
+            raise known[1]
         return known[1]

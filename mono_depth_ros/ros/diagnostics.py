@@ -1,16 +1,19 @@
 """The node's /diagnostics: one status for each thing that can go wrong, with its figures."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from mono_depth_ros.ros.ages import cause_of_age
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.ros.statistics import AGE, PUBLISHED, RECEIVED, VALID, Statistics
+from mono_depth_ros.ros.statistics import AGE, NETWORK, PUBLISHED, RECEIVED, VALID, Statistics
 
 _STUCK = 5.0  # seconds on one frame
+_LONGEST_STEP, _FASTEST_CLOCK = 5.0, 20.0  # seconds at once, and per second, that a clock runs on without a jump
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Input:
     matched: Callable[[], int]  # publishers connected to the subscription
     present: Callable[[], int]  # publishers of the topic, connected or not
     busy_seconds: Callable[[], float]  # spent so far on the frame in the worker's hand
+    stage: Callable[[], str] = lambda: NETWORK  # that it is in
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Situation:
     backend: Mapping[str, str] = field(default_factory=dict)
     camera_info: Mapping[str, str] = field(default_factory=dict)
     subscribed: Collection[str] = ()  # outputs that somebody subscribes to
+    shared: Mapping[str, int] = field(default_factory=dict)  # outputs that others publish, too: number of publishers
 
 
 class Reporter:
@@ -41,19 +46,27 @@ class Reporter:
         self._name = name
         self._statistics, self._problems = statistics, problems
         self._before: tuple[int, dict[str, int]] = (0, {})
+        self._reported = time.monotonic()
         self._last_image: int | None = None
+        self._last_output: int | None = None
 
     def report(self, now: int, situation: Situation, settings: Settings) -> list[DiagnosticStatus]:
         """One status an area; `now` in nanoseconds."""
         counts, figures = self._statistics.counts(), self._statistics.percentiles()
         rates = self._rates(now, counts)
-        if situation.input:
-            self._judge_input(now, situation.input, counts, settings)
-        else:
-            self._last_image = None
         valid = figures.pop(VALID, None)
-        if age := figures.get(AGE):
-            self._judge_age(age, settings)
+        if situation.input:
+            if self._clock_jumped(now):
+                self._last_image = self._last_output = None
+            self._judge_input(now, situation.input, counts, settings)
+            self._judge_output(now, situation, counts, settings)
+            if age := figures.get(AGE):
+                self._judge_age(age, settings)
+        else:
+            self._last_image = self._last_output = None
+        for topic, number in situation.shared.items():
+            text = f"{topic}: {number} publish it, and who listens gets all of them mixed up; remap all but one"
+            self._problems.warn("outputs", f"shared {topic}", text)
         self._before = now, counts
 
         times: dict[str, str] = {}
@@ -95,19 +108,43 @@ class Reporter:
         }
         return {name: f"{rate:.1f}" for name, rate in per_second.items()}
 
+    def _clock_jumped(self, now: int) -> bool:
+        """Whether the node's clock began, was set, or leapt: a simulation's first /clock, a bag that starts."""
+        then, steady = self._before[0], time.monotonic()
+        passed, self._reported = steady - self._reported, steady
+        return then == 0 or now < then or (now - then) / 1e9 > _LONGEST_STEP + _FASTEST_CLOCK * passed
+
     def _judge_input(self, now: int, source: Input, counts: Mapping[str, int], settings: Settings) -> None:
         came = counts[RECEIVED] != self._before[1].get(RECEIVED)
-        if came or self._last_image is None or now < self._last_image:
+        if came or self._last_image is None:
             self._last_image = now
         silence = (now - self._last_image) / 1e9
         if silence > settings.image_timeout:
             text = f"{source.topic}: no image for {silence:.0f} s, expected one within {settings.image_timeout} s"
             self._problems.error("image", "silence", f"{text}: {_reason_of_silence(source)}")
-        if (busy := source.busy_seconds()) > _STUCK:
-            self._problems.error("backend", "stuck", f"one frame has been in work for {busy:.0f} s; the backend hangs")
+        busy, stage = source.busy_seconds(), source.stage()
+        if busy > _STUCK:
+            hangs = "; the backend hangs" if stage == NETWORK else ""
+            text = f"one frame has been in work for {busy:.0f} s, now in {stage}{hangs}"
+            self._problems.error("backend" if stage == NETWORK else "outputs", "stuck", text)
+
+    def _judge_output(self, now: int, situation: Situation, counts: Mapping[str, int], settings: Settings) -> None:
+        """Images come, somebody listens, and nothing goes out: an error, whatever the reason of each frame is."""
+        before = self._before[1]
+        gone = {name: count - before.get(name, 0) for name, count in counts.items() if count > before.get(name, 0)}
+        if self._last_output is None or PUBLISHED in gone or RECEIVED not in gone or not situation.subscribed:
+            self._last_output = now
+        silence = (now - self._last_output) / 1e9
+        if silence > settings.image_timeout:
+            reasons = ", ".join(f"{name} ({count})" for name, count in gone.items() if ": " in name)
+            text = f"images come, but nothing has gone out for {silence:.0f} s"
+            self._problems.error("outputs", "nothing", f"{text}: {reasons}" if reasons else text)
 
     def _judge_age(self, age: tuple[float, float], settings: Settings) -> None:
         middle, high = age
+        if cause := cause_of_age(middle):
+            self._problems.error("latency", "stamps", f"stamps are {abs(middle):.0f} s from the node's clock: {cause}")
+            return
         if middle < 0:
             text = f"stamps are {-middle:.3f} s ahead of the node's clock; synchronise the clocks, or set use_sim_time"
             self._problems.warn("latency", "future", text)

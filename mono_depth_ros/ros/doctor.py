@@ -1,19 +1,21 @@
 """What is wrong in a live graph around depth_node, and what mends it: pure judgements of one observation."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
+from posixpath import commonpath
 from statistics import median
 
+from mono_depth_ros.ros.ages import cause_of_age
 from mono_depth_ros.ros.observation import COMPRESSED, Endpoint, Info, Observation, Topic
 
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
-_ASSUMED = "metres are those of an assumed 63 degrees of view; there is no cloud and no scan"
-_CALIBRATE = "calibrate: ros2 run camera_calibration cameracalibrator; give the driver its file (camera_info_url)"
+_NOTHING = "without a camera there is no metric depth (unless assume_lens is set)"
+_CALIBRATE = (
+    "calibrate: ros2 run camera_calibration cameracalibrator; give its file to the driver or to camera_info_url"
+)
 _OLD_IMAGE, _OLD_DEPTH = 0.3, 0.3  # seconds: from the stamp to here, and from the image to its depth
 _LARGE = 500_000  # bytes: Fast DDS's default shared memory holds no more
-_ODD_VIEW = (20.0, 150.0)  # degrees across
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,33 @@ def _camera(seen: Observation) -> Iterator[Finding]:
     if topic is None:
         return
     if not topic.publishers:
-        fix = _remap("image", seen.image_topics) or "start the camera's driver, in this ROS_DOMAIN_ID"
-        yield Finding(f"{topic.name}: no camera publishes it", fix)
+        yield Finding(f"{topic.name}: no camera publishes it", _image_fix(seen, topic.name))
         return
     wanted = {end.type for end in topic.subscriptions if end.node == seen.depth_node}
     for end in topic.publishers:
         if wanted and end.type not in wanted:
-            hint = "compressed:=true" if end.type == COMPRESSED else "remap image to a topic of the right type"
+            hint = f"remap image to a topic of {', '.join(wanted)}"
+            if end.type == COMPRESSED:
+                hint = f"remap image/compressed:={topic.name} with compressed:=true"
             yield Finding(f"{topic.name}: {end.node} publishes {end.type}, expected {', '.join(wanted)}", hint)
     if len(topic.publishers) > 1:
         names = ", ".join(end.node for end in topic.publishers)
         yield Finding(f"{topic.name}: {len(topic.publishers)} publish it ({names})", "stop all but one, or remap")
     if not seen.images:
         text = f"{topic.name}: published by {topic.publishers[0].node}, but no image came in {seen.seconds:.0f} s"
-        yield Finding(text, f"look at the driver's log; ros2 topic hz {topic.name}")
+        fix = f"look at the driver's log; ros2 topic hz {topic.name}"
+        if seen.in_container:
+            fix += "; between containers: --ipc=host (or one /dev/shm for both) and --network=host"
+        yield Finding(text, fix)
+
+
+def _image_fix(seen: Observation, name: str) -> str:
+    """Which of the other topics it probably is."""
+    if f"{name}/compressed" in seen.image_topics:
+        return "it is there compressed: compressed:=true"
+    if name.endswith("/compressed") and name.removesuffix("/compressed") in seen.image_topics:
+        return "it is there raw: compressed:=false, or image:= without /compressed"
+    return _remap("image", seen.image_topics, name) or "start the camera's driver, in this ROS_DOMAIN_ID"
 
 
 def _compatibility(seen: Observation) -> Iterator[Finding]:
@@ -106,11 +121,13 @@ def _calibration(seen: Observation) -> Iterator[Finding]:
     if topic is None:
         return
     if not topic.publishers:
-        fix = _remap("camera_info", seen.info_topics) or f"let the driver publish it; {_CALIBRATE}"
-        yield Finding(f"{topic.name}: nobody publishes it; {_ASSUMED}", fix)
+        near = seen.image.name if seen.image else topic.name
+        fix = _remap("camera_info", seen.info_topics, near)
+        fix = fix or "let the driver publish it, or set camera_info_url to its calibration file"
+        yield Finding(f"{topic.name}: nobody publishes it; {_NOTHING}", fix)
     elif not seen.infos:
         text = f"{topic.name}: published by {topic.publishers[0].node}, but none came in {seen.seconds:.0f} s"
-        yield Finding(f"{text}; {_ASSUMED}", "publish it with each image, with its stamp")
+        yield Finding(f"{text}; {_NOTHING}", "publish it with each image, with its stamp")
     else:
         yield from _content_of(topic.name, seen.infos[-1])
         yield from _fit(topic.name, seen)
@@ -118,25 +135,21 @@ def _calibration(seen: Observation) -> Iterator[Finding]:
 
 def _content_of(name: str, info: Info) -> Iterator[Finding]:
     if info.fx == 0:
-        yield Finding(f"{name}: K[0] is 0, the camera is not calibrated; {_ASSUMED}", _CALIBRATE)
+        yield Finding(f"{name}: K[0] is 0, the camera is not calibrated; {_NOTHING}", _CALIBRATE)
     elif info.problem:
-        yield Finding(f"{name}: describes no camera: {info.problem}", _CALIBRATE)
-    else:
-        view = math.degrees(2 * math.atan(info.width / 2 / info.fx))
-        if not _ODD_VIEW[0] < view < _ODD_VIEW[1]:
-            text = f"{name}: fx = {info.fx:g} at {info.width} px is a view of {view:.0f} degrees; depth scales with fx"
-            yield Finding(text, f"if the lens has another view, {_CALIBRATE}", is_error=False)
+        fix = "mend that field in the driver or its calibration file; camera_info_url gives depth_node another"
+        yield Finding(f"{name}: describes no camera: {info.problem}", fix)
+    for doubt in info.doubts:
+        is_error = not doubt.startswith("frame_id")
+        fix = "let the driver publish the camera_info of what it streams; camera_info_url gives depth_node another"
+        yield Finding(f"{name}: {doubt}", fix, is_error)
 
 
 def _fit(name: str, seen: Observation) -> Iterator[Finding]:
-    """Of camera_info to the images: size, stamp and frame."""
-    info, images = seen.infos[-1], seen.images
+    """Of camera_info to the images: the stamp."""
+    images = seen.images
     if not images:
         return
-    image = images[-1]
-    if image.width and (info.width, info.height) != (image.width, image.height):
-        sizes = f"{info.width}x{info.height}, the image is {image.width}x{image.height}"
-        yield Finding(f"{name}: is for {sizes}", "let the driver publish the camera_info of the size that it streams")
     stamps = {frame.stamp for frame in images}
     if len(seen.infos) > 1 and not any(other.stamp in stamps for other in seen.infos):
         gap = min(abs(other.stamp - frame.stamp) for other in seen.infos for frame in images)
@@ -144,16 +157,14 @@ def _fit(name: str, seen: Observation) -> Iterator[Finding]:
         yield Finding(
             text, "stamp both alike in the driver; exact synchronisers pair nothing, depth_node takes the last"
         )
-    if info.frame_id != image.frame_id:
-        text = f"{name}: frame_id {info.frame_id!r}, the image has {image.frame_id!r}"
-        yield Finding(text, "give both the camera's optical frame in the driver", is_error=False)
 
 
 def _encoding(seen: Observation, known: tuple[str, ...]) -> Iterator[Finding]:
     for encoding in sorted({frame.encoding for frame in seen.images if frame.encoding}):
         assert seen.image
         if encoding in _DEPTH_ENCODINGS:
-            fix = _remap("image", tuple(t for t in seen.image_topics if t != seen.image.name)) or "remap image"
+            others = tuple(t for t in seen.image_topics if t != seen.image.name)
+            fix = _remap("image", others, seen.image.name) or "remap image"
             yield Finding(f"{seen.image.name}: encoding {encoding} is a depth image, not a picture", fix)
         elif encoding not in known:
             yield Finding(f"{seen.image.name}: encoding {encoding!r} is unknown", f"let the driver send {known[0]}")
@@ -166,16 +177,18 @@ def _time(seen: Observation) -> Iterator[Finding]:
     if not seen.images or seen.image is None:
         return
     age, name = median(frame.age for frame in seen.images), seen.image.name
-    clock = (
-        "use_sim_time: true on both sides" if seen.sim_time else "synchronise the clocks (chrony), stamp at exposure"
-    )
+    clock = "use_sim_time: true on both sides" if seen.sim_time else "measure both clocks (chronyc tracking)"
     if all(frame.stamp == 0 for frame in seen.images):
         yield Finding(f"{name}: images carry no stamp", "let the driver stamp them; tf and synchronisers need it")
+    elif cause := cause_of_age(age, seen.now):
+        yield Finding(f"{name}: stamps are {abs(age):.0f} s from this computer's clock", cause)
     elif age < -0.05:
         yield Finding(f"{name}: stamps are {-age:.2f} s ahead of this machine's clock", clock)
     elif age > _OLD_IMAGE:
         text = f"{name}: images are {age:.2f} s old when they come, expected at most {_OLD_IMAGE} s"
-        yield Finding(text, f"{clock}; a smaller queue, size or rate in the driver; compressed:=true over Wi-Fi")
+        yield Finding(
+            text, f"{clock}; then look for a queue in the driver, or a network that is too slow for the images"
+        )
     if seen.depths and (more := median(frame.age for frame in seen.depths) - age) > _OLD_DEPTH:
         text = f"depth comes {more:.2f} s after its image, expected at most {_OLD_DEPTH} s"
         fix = (
@@ -185,14 +198,31 @@ def _time(seen: Observation) -> Iterator[Finding]:
 
 
 def _loss(seen: Observation) -> Iterator[Finding]:
-    large = bool(seen.images) and seen.images[-1].size > _LARGE
-    profile = "export FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_...) = share/mono_depth_ros/config/fastdds.xml"
-    if seen.image and seen.lost > 0.1 * (seen.lost + len(seen.images)):
-        text = f"{seen.image.name}: {seen.lost} of {seen.lost + len(seen.images)} images got lost on the way"
-        yield Finding(text, f"{profile} before the camera's driver starts; is /dev/shm large enough?")
-    elif not seen.profile:
-        text = "no Fast DDS profile is set in this shell: nodes started from it lose images and clouds above 0.5 MB"
-        yield Finding(text, profile, is_error=large)
+    """Images that got lost on their way; what they need depends on the middleware."""
+    if not seen.image or seen.lost <= 0.1 * (seen.lost + len(seen.images)):
+        return
+    text = f"{seen.image.name}: {seen.lost} of {seen.lost + len(seen.images)} images got lost on the way"
+    fix = f"images of {seen.images[-1].size / 1e6:.1f} MB: look at {seen.middleware}'s buffers, and the network's"
+    if "fastrtps" in seen.middleware and seen.images[-1].size > _LARGE:
+        fix = (
+            "export FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_...) = share/mono_depth_ros/config/fastdds.xml "
+            "before the camera's driver starts; is /dev/shm large enough?"
+        )
+    yield Finding(text, fix)
+
+
+def _traps(seen: Observation) -> Iterator[Finding]:
+    """Of the shell or the container: errors where nothing arrives, else worth a look."""
+    arrives = bool(seen.images) or seen.image is None or not seen.image.publishers
+    for text, fix in seen.traps:
+        yield Finding(text, fix, is_error=not arrives)
+
+
+def _shared_outputs(seen: Observation) -> Iterator[Finding]:
+    for topic in seen.outputs:
+        if len(topic.publishers) > 1:
+            names = ", ".join(end.node for end in topic.publishers)
+            yield Finding(f"{topic.name}: {len(topic.publishers)} publish it ({names})", "remap all but one")
 
 
 def _frames(seen: Observation) -> Iterator[Finding]:
@@ -216,14 +246,15 @@ def _own_diagnostics(seen: Observation) -> Iterator[Finding]:
         yield Finding(f"{seen.depth_node} says: {text}", "as it says; ros2 topic echo /diagnostics has the figures")
 
 
-def _remap(name: str, topics: tuple[str, ...]) -> str:
-    """How to remap to one of the topics; empty where there are none."""
+def _remap(name: str, topics: tuple[str, ...], near: str) -> str:
+    """How to remap to one of the topics, those in the same namespaces as `near` first; empty where there are none."""
     if not topics:
         return ""
-    others = f" (or {', '.join(topics[1:4])})" if topics[1:] else ""
-    return f"remap it: {name}:={topics[0]}{others}"
+    first, *rest = sorted(topics, key=lambda topic: -len(commonpath([topic, near])))
+    others = f" (or {', '.join(rest[:3])})" if rest else ""
+    return f"remap it: {name}:={first}{others}"
 
 
 _CHECKS: tuple[Callable[[Observation], Iterator[Finding]], ...] = (
-    _node, _camera, _compatibility, _calibration, _time, _loss, _frames, _own_diagnostics,
+    _node, _camera, _compatibility, _calibration, _time, _loss, _traps, _shared_outputs, _frames, _own_diagnostics,
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """The Fast DDS settings that large messages need: chosen, and set before rclpy.init."""
 
+import os
 import shutil
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 # Humble and Jazzy read the first, Kilted the second.
@@ -24,7 +25,7 @@ def configure(environ: MutableMapping[str, str], shared_memory: Path = _SHARED_M
     """
     large, small = str(share_file(PROFILE)), str(share_file(SMALL_PROFILE))
     set_already = {environ.get(variable, "") for variable in PROFILE_VARIABLES}
-    if set_already - {"", large, small} or "fastrtps" not in environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
+    if set_already - {"", large, small} or "fastrtps" not in middleware(environ):
         return None
     free = shutil.disk_usage(shared_memory).free if shared_memory.is_dir() else 0
     environ.update(dict.fromkeys(PROFILE_VARIABLES, large if free >= _ROOMY else small))
@@ -35,6 +36,37 @@ def configure(environ: MutableMapping[str, str], shared_memory: Path = _SHARED_M
         f"reach other processes. Enlarge it (docker run --shm-size=512m, or mount -o remount,size=512m {shared_memory})"
         f"; while no ROS process runs, what killed ones left there may be deleted: {shared_memory}/*fastrtps_*"
     )
+
+
+def middleware(environ: Mapping[str, str]) -> str:
+    """Name of the RMW that a process with this environment uses; one that is set to nothing is the default."""
+    return environ.get("RMW_IMPLEMENTATION", "") or "rmw_fastrtps_cpp"
+
+
+def traps(
+    environ: Mapping[str, str], shared_memory: Path = _SHARED_MEMORY, user: int | None = None
+) -> list[tuple[str, str]]:
+    """What in a shell or a container keeps messages from arriving without a word: (what was found, what mends it)."""
+    user = os.getuid() if user is None else user
+    found = []
+    if environ.get("RMW_IMPLEMENTATION") == "":
+        text = "RMW_IMPLEMENTATION is set to nothing here, which some tools take for a name that does not exist"
+        found.append((text, "unset it, or set it to the camera's"))
+    for variable in PROFILE_VARIABLES:
+        path = environ.get(variable, "")
+        if path and not Path(path).is_file() and "fastrtps" in middleware(environ):
+            text = f"{variable} names {path}, which is not there: Fast DDS runs with its defaults"
+            found.append((text, f"correct it in every shell and container, or unset it; ours is {PROFILE}"))
+    foreign = [file.name for file in shared_memory.glob("fast*_port*") if file.stat().st_uid != user]
+    if foreign and user != 0:
+        text = f"{shared_memory} has {len(foreign)} ports of another user, such as {foreign[0]}, closed to this one"
+        found.append((text, "run camera and depth_node as one user (docker run --user), or share no /dev/shm"))
+    return found
+
+
+def in_container(root: Path = Path("/")) -> bool:
+    """Whether this process runs in a container, whose /dev/shm is its own unless it is told otherwise."""
+    return any((root / mark).exists() for mark in (".dockerenv", "run/.containerenv"))
 
 
 def share_file(name: str) -> Path:

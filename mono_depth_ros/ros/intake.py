@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.ros.statistics import DROPPED, LOST, RECEIVED, REJECTED, Statistics
+from mono_depth_ros.ros.journal import Journal
+from mono_depth_ros.ros.statistics import DROPPED, LOST, RECEIVED, REJECTED
 from mono_depth_ros.ros.worker import NewestFrameWorker
 
 AREA = "image"
@@ -29,11 +29,10 @@ class Intake:
         topic: str,
         worker: NewestFrameWorker[Arrival],
         publishers: Callable[[], int],
-        statistics: Statistics,
-        problems: Problems,
+        journal: Journal,
     ) -> None:
         self._topic, self._worker, self._publishers = topic, worker, publishers
-        self._statistics, self._problems = statistics, problems
+        self._statistics, self._problems = journal
         self._stamp: tuple[int, int] | None = None
         self._number = 0
 

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A launch sends SIGTERM five seconds after SIGINT, and SIGKILL after five more.
-_LONGEST_END = 4.0  # seconds
+_LONGEST_END = 8.0  # seconds
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM: 0, or 1 where arguments or parameters make no node.
+    """Run the node until SIGINT or SIGTERM: 0, or 1 where arguments or parameters make no node, or it does not end.
 
     A launch delivers Ctrl-C twice, and a signal may come at any moment. So both are blocked from here on, in all
     threads to come, and one that comes waits until it is asked for. A handler would be interrupted by the next signal,
@@ -63,16 +63,23 @@ def _run(args: list[str]) -> int:
     signal.sigwait(_SIGNALS)
 
     stop.set()
-    deadline = threading.Timer(_LONGEST_END, os._exit, args=(0,))  # an engine that loads, or hangs, cannot be stopped
+    deadline = threading.Timer(_LONGEST_END, _end_by_force, args=(f"it did not end in {_LONGEST_END:.0f} s",))
     deadline.daemon = True
     deadline.start()
     executor.shutdown(timeout_sec=2)
     spinner.join()
-    node.close()
+    if not node.close():
+        _end_by_force("a frame did not end")
     node.destroy_node()
     rclpy.try_shutdown()
     deadline.cancel()
     return 0
+
+
+def _end_by_force(reason: str) -> None:
+    """A network that loads, or hangs, cannot be stopped; and that is no success."""
+    print(f"depth_node: ended by force: {reason}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _spin(executor: "Executor", stop: threading.Event, log: Callable[[str], Any]) -> None:

@@ -1,24 +1,34 @@
 """The lifecycle node: what each transition opens and closes, and parameters that change."""
 
+import threading
+import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from mono_depth_ros.ros import distributions, memory, parameters
+from mono_depth_ros.ros import calibration, distributions, memory, parameters
+from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
 from mono_depth_ros.ros.estimator import NodeEstimator
+from mono_depth_ros.ros.images import Decoder
+from mono_depth_ros.ros.journal import Journal
+from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.outputs import Outputs
+from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
 from mono_depth_ros.ros.stream import Stream
+from mono_depth_ros.ros.topics import camera_info_topic, image_topic
 
 AREA = "node"
+_LONGEST_LOAD = 300.0  # seconds; TensorRT builds its engine in minutes
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+_Result = TypeVar("_Result")
 
 
 class DepthNode(LifecycleNode):
@@ -31,16 +41,20 @@ class DepthNode(LifecycleNode):
         super().__init__("depth_node", **options)
         distributions.refuse_impossible_transitions(self)
         self.problems = Problems(warn=self._warn, error=self._error)
+        self._journal = Journal(Statistics(), self.problems)
         self._settings = parameters.declare(self)
         distributions.on_parameters(self, self._check_settings, self._take_settings)
-        self._statistics = Statistics()
-        self._reporter = Reporter(self.get_fully_qualified_name(), self._statistics, self.problems)
+        self._reporter = Reporter(self.get_fully_qualified_name(), *self._journal)
+        self._cameras: Cameras | None = None  # stays: a camera_info that is sent once holds for all transitions
         self._estimator: NodeEstimator | None = None
         self._outputs: Outputs | None = None
+        self._orientation: Orientation | None = None
         self._stream: Stream | None = None
+        self._left: Stream | None = None  # the one before, with a frame that did not end
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # By the steady clock: when sim time stands still, that is what there is to report.
-        self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._ended = threading.Event()
+        self._reporting = threading.Thread(target=self._report_each_second, name="diagnostics", daemon=True)
+        self._reporting.start()
 
     def bring_up(self) -> None:
         """Configure and activate, unless a manager is to do that."""
@@ -56,7 +70,7 @@ class DepthNode(LifecycleNode):
         return self._attempt("activate", self._activate, self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the subscriptions and finish the frame in hand."""
+        """Close the subscriptions and finish the frame in hand; one that does not end is left to itself."""
         self._deactivate()
         return _SUCCESS
 
@@ -75,10 +89,18 @@ class DepthNode(LifecycleNode):
         self.close()
         return _SUCCESS
 
-    def close(self) -> None:
-        """Stop and free what the transitions opened."""
+    def close(self) -> bool:
+        """Stop and free what the transitions opened; False where a frame did not end."""
         self._deactivate()
+        ended = self._left is None or not self._left.is_busy()
         self._clean_up()
+        return ended
+
+    def destroy_node(self) -> None:
+        """End the diagnostics, then everything else."""
+        self._ended.set()
+        self._reporting.join(2)
+        super().destroy_node()
 
     def _attempt(self, name: str, transition: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
         """Make an error of any kind, which rclpy would swallow, a message in the log and FAILURE."""
@@ -93,29 +115,46 @@ class DepthNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._refuse_misspelt_names()
-        self._estimator = NodeEstimator(self._settings, self.problems)
+        settings = self._settings
+        topic, _ = image_topic(self, settings.compressed)
+        self._cameras = self._cameras or Cameras(camera_info_topic(self, topic), self.problems)
+        self._cameras.calibrate(calibration.load(settings.camera_info_url) if settings.camera_info_url else None)
+        self._estimator = within(_LONGEST_LOAD, lambda: NodeEstimator(settings, self.problems))
         self._outputs = Outputs(self)
         facts = ", ".join(f"{name} {value}" for name, value in self._estimator.description().items())
         self.get_logger().info(f"configured: {facts}")
 
     def _activate(self) -> None:
-        assert self._estimator and self._outputs
-        self._statistics.forget_samples()
-        self._stream = Stream(
-            self, lambda: self._settings, self._estimator, self._outputs, self._statistics, self.problems
-        )
+        assert self._estimator and self._outputs and self._cameras
+        if self._left and self._left.is_busy():
+            raise RuntimeError("the backend has not ended the last frame yet; clean up and configure to start another")
+        self._left = None
+        self.problems.clear("backend", "left")
+        self._journal.statistics.forget_samples()
+        topic, _ = image_topic(self, self._settings.compressed)
+        self._cameras.start(topic)
+        self._orientation = Orientation(self, self._settings.scan_attitude)
+        composer = Composer(self._orientation, self.problems)
+        pipeline = Pipeline(Decoder(topic, self.problems), self._cameras, self._estimator, composer)
+        self._stream = Stream(self, lambda: self._settings, pipeline, self._outputs, self._journal)
         self._warn_of_unknown_names()
         self.get_logger().info(f"active: waiting for images on {self._stream.input.topic}")
+        self.get_logger().info(f"the images are taken for {self._stream.taken_for()}; image_is says otherwise")
 
     def _deactivate(self) -> None:
-        if self._stream:
-            self._stream.close()
-        self._stream = None
+        if self._stream and not self._stream.close():
+            self._left = self._stream
+            seconds, stage = self._stream.input.busy_seconds(), self._stream.input.stage()
+            text = f"a frame has been in work for {seconds:.0f} s, in {stage}, and did not end; it is left to itself"
+            self.problems.stand("backend", "left", text, is_error=True)
+        if self._orientation:
+            self._orientation.close()
+        self._stream = self._orientation = None
 
     def _clean_up(self) -> None:
         if self._outputs:
             self._outputs.destroy()
-        self._outputs = self._estimator = None
+        self._outputs = self._estimator = self._left = None
         memory.give_back()
 
     def _refuse_misspelt_names(self) -> None:
@@ -145,13 +184,24 @@ class DepthNode(LifecycleNode):
     def _take_settings(self, changes: list[Parameter]) -> None:
         self._settings = self._settings.changed({change.name: change.value for change in changes})
 
+    def _report_each_second(self) -> None:
+        """Publish the diagnostics, whatever a transition or a frame is doing, and whether time stands or not."""
+        while not self._ended.wait(1.0):
+            try:
+                self._report()
+            except Exception:
+                if not self._ended.is_set():
+                    self._error(f"no diagnostics: {traceback.format_exc()}")
+
     def _report(self) -> None:
+        stream, outputs, estimator = self._stream, self._outputs, self._estimator
         situation = Situation(
             state=distributions.lifecycle_state(self),
-            input=self._stream.input if self._stream else None,
-            backend=self._estimator.description() if self._estimator else {},
-            camera_info=self._stream.camera_info() if self._stream else {},
-            subscribed=self._outputs.wanted() if self._outputs else (),
+            input=stream.input if stream else None,
+            backend=estimator.description() if estimator else {},
+            camera_info=stream.camera_info() if stream else {},
+            subscribed=outputs.wanted() if outputs else (),
+            shared=outputs.shared() if outputs else {},
         )
         now = self.get_clock().now()
         report = DiagnosticArray(status=self._reporter.report(now.nanoseconds, situation, self._settings))
@@ -163,3 +213,24 @@ class DepthNode(LifecycleNode):
 
     def _error(self, text: str) -> None:
         self.get_logger().error(text)
+
+
+def within(limit: float, make: Callable[[], _Result]) -> _Result:
+    """What `make` returns or raises, if it ends in so many seconds; else TimeoutError, and it is left to itself."""
+    results: list[_Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(make())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="load", daemon=True)
+    thread.start()
+    thread.join(limit)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(f"not done in {limit:.0f} s")
+    return results[0]

@@ -40,7 +40,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Info:
-    """A camera_info that came; `problem` says why it describes no camera, "" where it does."""
+    """A camera_info that came. problem: why it describes no camera, "" where it does. doubts: what looks wrong."""
 
     stamp: float
     frame_id: str
@@ -48,6 +48,7 @@ class Info:
     height: int
     fx: float
     problem: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,9 @@ class Observation:
 
     depth_node: its full name. image, camera_info: the topics it takes. outputs: those it publishes. image_topics,
     info_topics: all topics of these types that others publish. images, infos, depths: what came. lost: images that were
-    published but never came. statuses: what is wrong by depth_node's own diagnostics. profile: whether the shell has a
-    Fast DDS profile. sim_time: whether a simulator's clock runs.
+    published but never came. statuses: what is wrong by depth_node's own diagnostics. traps: what in this shell or
+    container keeps messages from arriving, and what mends it. in_container: whether this is one. middleware: the RMW.
+    sim_time: whether a simulator's clock runs. now: seconds by the clock that ages are held against.
     """
 
     seconds: float
@@ -74,5 +76,8 @@ class Observation:
     depths: tuple[Frame, ...] = ()
     lost: int = 0
     statuses: tuple[str, ...] = ()
-    profile: bool = True
+    traps: tuple[tuple[str, str], ...] = ()
+    in_container: bool = False
+    middleware: str = "rmw_fastrtps_cpp"
     sim_time: bool = False
+    now: float | None = None

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import rclpy
@@ -10,54 +11,112 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import doctor, environment
+from mono_depth_ros.ros.doubts import Picture, doubts, fitting_size
 from mono_depth_ros.ros.images import camera_from_info
 from mono_depth_ros.ros.observation import CAMERA_INFO, COMPRESSED, IMAGE, Endpoint, Frame, Info, Observation, Topic
-from mono_depth_ros.ros.outputs import DEPTH
+from mono_depth_ros.ros.outputs import CLEARING_POINTS, DEPTH
+from mono_depth_ros.ros.qos import KEPT_CAMERA_INFO
 
-_DISCOVERY = (1.0, 6.0)  # seconds: always, and at most, until the node and its topics are known
+_QUIET, _LONGEST_DISCOVERY = 1.0, 6.0  # seconds without a new node, and at most, until nodes and topics are known
 _NAME = "mono_depth_doctor"
 
 
 def examine(seconds: float = 4.0, name: str = "depth_node") -> list[doctor.Finding]:
-    """Findings about the node of this name and everything it talks to, after so many seconds of looking."""
-    profile = any(variable in os.environ for variable in environment.PROFILE_VARIABLES)
+    """Findings about the nodes of this name and everything they talk to, after so many seconds of looking at each.
+
+    name: a full name such as /front/depth_node, or the last part of it, which several nodes may have.
+    """
+    traps = environment.traps(os.environ)
     environment.configure(os.environ)
     rclpy.init()
     try:
         node = Node(_NAME)
         try:
-            seen = _Observer(node, name, profile).observe(seconds)
+            names = find(node, name)
+            seen = [_Observer(node, full, traps).observe(seconds) for full in names or ("",)]
         finally:
             node.destroy_node()
     finally:
         rclpy.try_shutdown()
-    return doctor.diagnose(seen, tuple(ENCODINGS))
+    findings = [(one.depth_node, finding) for one in seen for finding in doctor.diagnose(one, tuple(ENCODINGS))]
+    if len(seen) == 1:
+        return [finding for _, finding in findings]
+    return [replace(finding, problem=f"{full}: {finding.problem}") for full, finding in findings]
+
+
+def find(node: Node, name: str) -> list[str]:
+    """Full names of the nodes of this name, as soon as no more appear and they take images, or after some seconds."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    last = time.monotonic() + _LONGEST_DISCOVERY
+    found: list[str] = []
+    settled = time.monotonic() + _QUIET
+    while (now := time.monotonic()) < last:
+        executor.spin_once(timeout_sec=0.2)
+        seen = sorted({full for full in _full_names(node) if _is_named(full, name)})
+        if seen != found:
+            found, settled = seen, now + _QUIET
+        if now > settled and found and all(_taken(node, full) for full in found):
+            break
+    executor.remove_node(node)
+    return found
+
+
+def _is_named(full: str, name: str) -> bool:
+    return full == name if name.startswith("/") else full.endswith(f"/{name}")
+
+
+def _full_names(node: Node) -> list[str]:
+    return [f"{space.rstrip('/')}/{name}" for name, space in node.get_node_names_and_namespaces()]
+
+
+def _taken(node: Node, full: str) -> list[tuple[str, str]]:
+    """(topic, type) of the images and camera_infos that a node subscribes to."""
+    space, name = full.rsplit("/", 1)
+    pairs = node.get_subscriber_names_and_types_by_node(name, space or "/")
+    return [(topic, kind) for topic, kinds in pairs for kind in kinds if kind in (IMAGE, COMPRESSED, CAMERA_INFO)]
+
+
+def _given(node: Node, full: str) -> list[tuple[str, str]]:
+    """(topic, type) of the sensor_msgs that a node publishes, depth first."""
+    space, name = full.rsplit("/", 1)
+    pairs = node.get_publisher_names_and_types_by_node(name, space or "/")
+    given = [(topic, kind) for topic, kinds in pairs for kind in kinds if kind.startswith("sensor_msgs/")]
+    return sorted(given, key=lambda pair: pair[0].split("/")[-1] != DEPTH)
+
+
+def _is_depth_node(node: Node, full: str) -> bool:
+    """Whether a node gives what no other kind of node gives."""
+    return any(topic.endswith(f"/{CLEARING_POINTS}") for topic, _ in _given(node, full))
 
 
 class _Observer:
-    def __init__(self, node: Node, name: str, profile: bool) -> None:
-        self._node, self._name, self._profile = node, name.split("/")[-1], profile
+    def __init__(self, node: Node, name: str, traps: Sequence[tuple[str, str]]) -> None:
+        self._node, self._name, self._traps = node, name, tuple(traps)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
+        self._subscriptions: list[Subscription] = []
         self._images: list[Frame] = []
         self._depths: list[Frame] = []
-        self._infos: list[Info] = []
+        self._infos: list[CameraInfo] = []
         self._statuses: dict[str, tuple[bytes, str]] = {}
         self._number, self._lost = 0, 0
 
     def observe(self, seconds: float) -> Observation:
-        """Find the node, subscribe to what it takes and gives, and look."""
-        name, namespace = self._discover()
-        sim_time = self._node.count_publishers("/clock") > 0
+        """Subscribe to what the node takes and gives, and look."""
+        node, name = self._node, self._name
+        sim_time = node.count_publishers("/clock") > 0
         if sim_time:
-            self._node.set_parameters([Parameter("use_sim_time", value=True)])
-        taken, given = self._topics_of(name, namespace)
+            node.set_parameters([Parameter("use_sim_time", value=True)])
+        taken, given = (_taken(node, name), _given(node, name)) if name else ([], [])
         image = next((topic for topic, kind in taken if kind in (IMAGE, COMPRESSED)), None)
         info = next((topic for topic, kind in taken if kind == CAMERA_INFO), None)
         depth = next((topic for topic, kind in given if kind == IMAGE), None) if image else None
@@ -65,60 +124,44 @@ class _Observer:
         if image:
             self._subscribe(CompressedImage if (image, COMPRESSED) in taken else Image, image, self._take_image)
         if info:
-            self._subscribe(CameraInfo, info, self._take_info)
+            self._subscribe(CameraInfo, info, self._infos.append)
+            if any(end.transient_local for end in self._topic(info).publishers):
+                self._subscribe(CameraInfo, info, self._infos.append, KEPT_CAMERA_INFO)
         if depth:
             self._subscribe(Image, depth, lambda msg: self._depths.append(self._frame(msg)))
         self._spin(seconds)
+        now = node.get_clock().now().nanoseconds / 1e9
+        self._stop()
 
-        full_name = f"{namespace.rstrip('/')}/{name}" if name else ""
-        published = self._node.get_topic_names_and_types()
-        own = {topic for topic, _ in given}
+        nodes = tuple(full for full in _full_names(node) if not full.endswith(_NAME))
+        ours = {topic for full in {*nodes} if _is_depth_node(node, full) for topic, _ in _given(node, full)}
+        published = node.get_topic_names_and_types()
         return Observation(
             seconds=seconds,
-            domain=self._node.context.get_domain_id(),
-            depth_node=full_name,
-            nodes=tuple(n for n in self._node_names() if not n.endswith(_NAME)),
+            domain=node.context.get_domain_id(),
+            depth_node=name,
+            nodes=nodes,
             image=self._topic(image) if image else None,
             camera_info=self._topic(info) if info else None,
-            outputs=tuple(self._topic(topic) for topic in sorted(own)),
-            image_topics=self._published(published, (IMAGE, COMPRESSED), own),
-            info_topics=self._published(published, (CAMERA_INFO,), own),
+            outputs=tuple(self._topic(topic) for topic in sorted({topic for topic, _ in given})),
+            image_topics=self._published(published, (IMAGE, COMPRESSED), ours),
+            info_topics=self._published(published, (CAMERA_INFO,), ours),
             images=tuple(self._images),
-            infos=tuple(self._infos),
+            infos=tuple(self._info(msg) for msg in self._infos),
             depths=tuple(self._depths),
             lost=self._lost,
             statuses=tuple(text for level, text in self._statuses.values() if level > DiagnosticStatus.OK),
-            profile=self._profile,
+            traps=self._traps,
+            in_container=environment.in_container(),
+            middleware=get_rmw_implementation_identifier(),
             sim_time=sim_time,
+            now=now,
         )
 
-    def _discover(self) -> tuple[str, str]:
-        """Name and namespace of the node; both empty if it is not there."""
-        soonest, latest = (time.monotonic() + wait for wait in _DISCOVERY)
-        while True:
-            self._spin(0.2)
-            name, namespace = self._find()
-            active = any(kind == CAMERA_INFO for _, kind in self._topics_of(name, namespace)[0])
-            now = time.monotonic()
-            if now > latest or (active and now > soonest):
-                return name, namespace
-
-    def _find(self) -> tuple[str, str]:
-        found = (pair for pair in self._node.get_node_names_and_namespaces() if pair[0] == self._name)
-        return next(found, ("", ""))
-
-    def _node_names(self) -> list[str]:
-        return [f"{namespace.rstrip('/')}/{name}" for name, namespace in self._node.get_node_names_and_namespaces()]
-
-    def _topics_of(self, name: str, namespace: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-        """(topic, type) of what the node subscribes to, and of the sensor_msgs that it publishes, depth first."""
-        if not name:
-            return [], []
-        taken = self._node.get_subscriber_names_and_types_by_node(name, namespace)
-        given = self._node.get_publisher_names_and_types_by_node(name, namespace)
-        mine = [(topic, kind) for topic, kinds in given for kind in kinds if kind.startswith("sensor_msgs/")]
-        mine.sort(key=lambda pair: pair[0].split("/")[-1] != DEPTH)
-        return [(topic, kind) for topic, kinds in taken for kind in kinds], mine
+    def _stop(self) -> None:
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._executor.remove_node(self._node)
 
     def _topic(self, name: str) -> Topic:
         return Topic(
@@ -134,8 +177,10 @@ class _Observer:
     def _published(self, topics: Sequence[Any], kinds: tuple[str, ...], own: set[str]) -> tuple[str, ...]:
         return tuple(t for t, k in topics if set(k) & set(kinds) and t not in own and self._node.count_publishers(t))
 
-    def _subscribe(self, kind: type, topic: str, callback: Callable[..., Any]) -> None:
-        self._node.create_subscription(kind, topic, callback, qos_profile_sensor_data)
+    def _subscribe(
+        self, kind: type, topic: str, callback: Callable[..., Any], profile: QoSProfile = qos_profile_sensor_data
+    ) -> None:
+        self._subscriptions.append(self._node.create_subscription(kind, topic, callback, profile))
 
     def _take_image(self, msg: Image | CompressedImage, info: Any) -> None:
         number = info.get("publication_sequence_number") or 0
@@ -144,18 +189,23 @@ class _Observer:
         self._number = number
         self._images.append(self._frame(msg))
 
-    def _take_info(self, msg: CameraInfo) -> None:
+    def _info(self, msg: CameraInfo) -> Info:
+        """What a camera_info says, and what is wrong with it beside the last image."""
+        image = self._images[-1] if self._images else None
+        size = (image.width, image.height) if image and image.width else fitting_size(msg)
+        picture = Picture(*size, image.frame_id if image else msg.header.frame_id)
         try:
             camera_from_info(msg)
             problem = ""
         except ValueError as error:
             problem = str(error)
-        stamp = _seconds(msg.header.stamp)
-        self._infos.append(Info(stamp, msg.header.frame_id, msg.width, msg.height, float(msg.k[0]), problem))
+        said = tuple(doubts(msg, picture))
+        header = msg.header
+        return Info(_seconds(header.stamp), header.frame_id, msg.width, msg.height, float(msg.k[0]), problem, said)
 
     def _take_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
-            if status.name.split(":")[0].split("/")[-1] == self._name:
+            if status.name.startswith(f"{self._name}: "):
                 self._statuses[status.name] = status.level, status.message
 
     def _frame(self, msg: Image | CompressedImage) -> Frame:

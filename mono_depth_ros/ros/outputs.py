@@ -36,6 +36,11 @@ class Outputs:
         """Topics that somebody subscribes to."""
         return frozenset(topic for topic, publisher in self._publishers.items() if publisher.get_subscription_count())
 
+    def shared(self) -> dict[str, int]:
+        """Full names of our topics that others publish, too, each with the number of its publishers."""
+        counts = {p.topic_name: self._node.count_publishers(p.topic_name) for p in self._publishers.values()}
+        return {topic: count for topic, count in counts.items() if count > 1}
+
     def publish(self, messages: Mapping[str, Any]) -> None:
         """Publish messages by topic."""
         for topic, message in messages.items():

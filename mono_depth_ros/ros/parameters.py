@@ -70,11 +70,26 @@ class Settings:
     image_is: str = _choice(
         "auto",
         ("auto", "raw", "rectified"),
-        "Whether the lens distortion in camera_info is still in the image. auto: rectified if the topic's own name"
-        " says so (image_rect, image_rect_color, ...).",
+        "Whether the lens distortion in camera_info is still in the image. auto: rectified if the topic's name says so"
+        " (image_rect, undistorted, rect/image, ...).",
+    )
+    camera_info_url: str = _text(
+        "",
+        "Calibration file of the camera: a path, file:///path or package://package/path. It wins over camera_info.",
+        fixed=True,
     )
     camera_info_timeout: float = _number(
-        1.0, 0.0, 60.0, "Seconds of images to wait for camera_info before depth is published without it."
+        1.0,
+        0.0,
+        60.0,
+        "Seconds of images to wait for camera_info before its absence is an error, or a lens is assumed.",
+    )
+    assume_lens: float = _number(
+        0.0,
+        0.0,
+        170.0,
+        "Degrees across the longer side of the image that are assumed where no camera_info can be used; metres are as"
+        " wrong as that. 0: nothing is assumed, and without a camera nothing is published.",
     )
     max_age: float = _number(
         0.0, 0.0, 3600.0, "Seconds after its stamp at which a frame is too old to publish and is dropped. 0: never."
@@ -120,7 +135,19 @@ class Settings:
     )
     scan_min_height: float = _number(-0.1, -100.0, 100.0, "Metres; lower end of the band that scan looks at.")
     scan_max_height: float = _number(0.1, -100.0, 100.0, "Metres; upper end of the band that scan looks at.")
+    scan_rotation: str = _choice(
+        "auto",
+        ("auto", "tf", "parameters"),
+        "Where scan takes from how the camera is turned in scan_frame. tf: from tf2. parameters: from scan_roll,"
+        " scan_pitch, scan_yaw. auto: from these if one is not 0, else from tf2 where scan_frame is set and tf2 knows"
+        " it; scan_format mavlink is refused where neither says.",
+    )
+    scan_roll: float = _number(0.0, -3.2, 3.2, "Radians that the camera leans to its right, for scan.")
     scan_pitch: float = _number(0.0, -1.5, 1.5, "Radians that the camera looks down, for scan.")
+    scan_yaw: float = _number(0.0, -6.3, 6.3, "Radians that the camera looks to the left of x of scan_frame, for scan.")
+    scan_attitude: bool = _flag(
+        False, "Level scan by the attitude of the vehicle, of which imu tells (sensor_msgs/Imu), too.", fixed=True
+    )
 
     age_warning: float = _number(0.3, 0.0, 3600.0, "Seconds; diagnostics warn when p95 of age at publish is more.")
     age_error: float = _number(1.0, 0.0, 3600.0, "Seconds; diagnostics report an error when it is more.")

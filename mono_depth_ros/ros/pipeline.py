@@ -1,106 +1,100 @@
-"""What happens to one frame: decode, rectify, predict, compose, publish; or why it is not published."""
+"""The method, step by step: what becomes of one image."""
 
-from collections.abc import Callable
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from mono_depth_ros.prediction import Prediction, confidence
+from mono_depth_ros.prediction import Prediction, confidence, sigma_at
 from mono_depth_ros.ros import statistics as stats
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.gates import Gates
-from mono_depth_ros.ros.images import AREA, Decoder, ImageError
-from mono_depth_ros.ros.intake import Arrival
-from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS, Outputs
+from mono_depth_ros.ros.images import Decoder
+from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS
 from mono_depth_ros.ros.parameters import Settings
-from mono_depth_ros.ros.problems import Problems
 
 
-class _Dropped(Exception):
+class Dropped(Exception):
     """A good frame that is not worth publishing; the text says why."""
 
 
 class Pipeline:
-    """Processes frames one after the other, in the worker's thread. No frame's error ends it or leaks into the next."""
+    """Makes messages of images, one after the other, in memory of its own."""
 
-    def __init__(
-        self,
-        topic: str,
-        settings: Callable[[], Settings],
-        clock: Callable[[], int],
-        cameras: Cameras,
-        estimator: NodeEstimator,
-        outputs: Outputs,
-        statistics: stats.Statistics,
-        problems: Problems,
-    ) -> None:
-        self._topic = topic
-        self._settings, self._clock = settings, clock
-        self._cameras, self._estimator, self._outputs = cameras, estimator, outputs
-        self._statistics, self._problems = statistics, problems
-        self._gates, self._composer = Gates(), Composer(problems)
-        self._decoder = Decoder(topic, problems)
+    def __init__(self, decoder: Decoder, cameras: Cameras, estimator: NodeEstimator, composer: Composer) -> None:
+        self.cameras = cameras
+        self.valid_share = 0.0  # of the last image's pixels that have a depth
+        self._decoder, self._estimator, self._composer = decoder, estimator, composer
+        self._gates = Gates()
         self._rectified: NDArray[np.uint8] | None = None
         self._maps = np.empty((3, 0, 0), np.float32)
 
-    def process(self, arrival: Arrival) -> None:
-        """Publish what is wanted of one image, and count what became of it."""
-        laps = stats.Laps(arrival.at)
-        if arrival.transit is not None:
-            laps.seconds[stats.RECEIVE] = arrival.transit
-        laps.end(stats.WAIT)
-        try:
-            self._publish(arrival.message, self._settings(), laps)
-        except _Dropped as reason:
-            self._statistics.count(stats.DROPPED, str(reason))
-        except ImageError as error:
-            self._statistics.count(stats.REJECTED, "cannot be decoded")
-            self._problems.error(AREA, "undecodable", f"{self._topic}: frame rejected: {error}")
-        except Exception as error:  # whatever a backend throws must cost one frame, not the node
-            self._statistics.count(stats.FAILED, type(error).__name__)
-            text = f"{self._topic}: frame failed, no depth for it: {type(error).__name__}: {error}"
-            self._problems.error("backend", "failed", text)
+    def run(
+        self,
+        msg: Image | CompressedImage,
+        is_rectified: bool,
+        settings: Settings,
+        wanted: Collection[str],
+        laps: stats.Laps,
+    ) -> dict[str, Any]:
+        """The messages that are wanted of an image, by topic, good until the next image.
 
-    def _publish(self, msg: Image | CompressedImage, settings: Settings, laps: stats.Laps) -> None:
-        wanted = self._outputs.wanted()
-        if not wanted:
-            raise _Dropped("nobody subscribes")
-        self._check_age(msg, settings)
-        if self._cameras.are_awaited(settings.camera_info_timeout):
-            raise _Dropped("camera_info is awaited")
+        Raises Dropped, ImageError for an image that cannot be decoded, and what the estimator raises.
+        """
+        # Bytes become RGB.
+        laps.begin(stats.DECODE)
         rgb = self._decoder.decode(msg, settings.image_bits)
-        laps.end(stats.DECODE)
-        height, width = rgb.shape[:2]
-        view = self._cameras.view(msg.header.stamp, width, height, self._is_rectified(settings))
-        laps.end(stats.CAMERA)
+        size = rgb.shape[:2]
+
+        # Metres need the camera.
+        laps.begin(stats.CAMERA)
+        timeout, lens = settings.camera_info_timeout, settings.assume_lens
+        view = self.cameras.view(msg.header, (size[0], size[1]), is_rectified, timeout, lens)
+        if view is None:
+            raise Dropped("camera_info is awaited")
+        if view.camera is None:
+            raise Dropped("its camera is not known")
+
+        # Rays need a pinhole.
         if view.rectifier:
+            laps.begin(stats.RECTIFY)
             rgb = self._rectified = view.rectifier.rectify(rgb, out=self._rectified)
-            laps.end(stats.RECTIFY)
+
+        # The network says depth, and how sure it is.
+        laps.begin(stats.NETWORK)
         wants_confidence = CONFIDENCE in wanted or (settings.points_confidence and POINTS in wanted)
-        memory = self._memory(rgb.shape[:2], with_sigma=wants_confidence or settings.min_confidence > 0)
+        memory = self._memory(size, with_sigma=wants_confidence or settings.min_confidence > 0)
         prediction = self._estimator.predict(rgb, view.camera, memory)
         laps.end_measured(self._estimator.timings())
-        farthest = min(settings.max_depth, self._estimator.farthest(rgb.shape, view.camera))
+
+        # What is too near, too far, too unsure or out of the lens's sight is no depth.
+        laps.begin(stats.PACK)
+        farthest = min(settings.max_depth, self._estimator.farthest(size, view.camera))
         seen = view.rectifier.valid_mask if view.rectifier else None
         self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
+
+        self.valid_share = self._gates.valid_share(prediction.depth)
+
+        # Everybody gets it in the form that they subscribe to.
         sigma = prediction.sigma if wants_confidence else None
-        sure = None if sigma is None else confidence(sigma, out=self._maps[2])
-        result = Result(msg.header, rgb, prediction.depth, sure, view.camera, farthest)
+        result = Result(
+            header=msg.header,
+            rgb=rgb,
+            depth=prediction.depth,
+            confidence=None if sigma is None else confidence(sigma, out=self._maps[2]),
+            camera=view.camera,
+            farthest=farthest,
+            valid_share=self.valid_share,
+            why_unknown=_why_unknown(prediction, settings, seen) if self.valid_share < 0.5 else "",
+        )
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
-            raise _Dropped("nothing that is subscribed to can be made")
-        age = self._check_age(msg, settings)
-        laps.end(stats.PACK)
-        self._outputs.publish(messages)
-        laps.end(stats.PUBLISH)
-        self._statistics.count(stats.PUBLISHED)
-        self._statistics.sample_stages(laps)
-        self._statistics.sample(stats.VALID, self._gates.valid_share(prediction.depth))
-        if age is not None:
-            self._statistics.sample(stats.AGE, age)
+            raise Dropped("nothing that is subscribed to can be made")
+        return messages
 
     def _memory(self, size: tuple[int, ...], with_sigma: bool) -> Prediction:
         """Where a prediction of this size goes, the same from frame to frame."""
@@ -108,24 +102,13 @@ class Pipeline:
             self._maps = np.empty((3, *size), np.float32)
         return Prediction(self._maps[0], self._maps[1] if with_sigma else None)
 
-    def _check_age(self, msg: Image | CompressedImage, settings: Settings) -> float | None:
-        """Seconds since the stamp, or None while the clock does not run (sim time before the first /clock)."""
-        now = self._clock()
-        if now == 0:
-            text = "use_sim_time is set but no time came on /clock: the age of images is unknown"
-            self._problems.warn("latency", "no clock", text)
-            return None
-        stamp = msg.header.stamp
-        age = (now - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9
-        if settings.max_age and age > settings.max_age:
-            text = f"frame dropped {age:.3f} s after its stamp, expected within {settings.max_age} s (max_age)"
-            self._problems.warn("latency", "too old", f"{self._topic}: {text}")
-            raise _Dropped("older than max_age")
-        return age
 
-    def _is_rectified(self, settings: Settings) -> bool:
-        """Whether the image is rectified already: as the settings say, else as its topic's own name says."""
-        if settings.image_is != "auto":
-            return settings.image_is == "rectified"
-        name = self._topic.removesuffix("/compressed").rsplit("/", 1)[-1]
-        return "rect" in name.split("_")
+def _why_unknown(prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None) -> str:
+    """What the gates took most pixels for; empty where there is no evidence. For frames of which little is known."""
+    if seen is not None and seen.mean() < 0.5:
+        return f"the lens sees {100 * seen.mean():.0f} % of the rectified image"
+    if settings.min_confidence and prediction.sigma is not None:
+        unsure = float((prediction.sigma > sigma_at(settings.min_confidence)).mean())
+        if unsure > 0.5:
+            return f"the network is less sure than min_confidence ({settings.min_confidence:g}) of {100 * unsure:.0f} %"
+    return ""

@@ -21,22 +21,24 @@ _WINDOW = 300  # samples: 10 s at 30 Hz
 
 
 class Laps:
-    """Seconds that one frame spent in each stage. They follow each other without a gap, from its arrival on."""
+    """Seconds that one frame spent in each stage, and the stage it is in. They follow each other without a gap."""
 
     def __init__(self, arrived: float) -> None:
         self.seconds: dict[str, float] = {}
+        self.stage = WAIT
         self._last = arrived
 
-    def end(self, stage: str) -> None:
-        """What ran until now was this stage."""
+    def begin(self, stage: str) -> None:
+        """End the stage that ran until now, and begin another; "" is none."""
         now = perf_counter()
-        self.seconds[stage] = now - self._last
-        self._last = now
+        if self.stage:
+            self.seconds[self.stage] = now - self._last
+        self.stage, self._last = stage, now
 
     def end_measured(self, stages: Mapping[str, float]) -> None:
         """What ran until now were these stages, which somebody else has timed."""
         self.seconds |= stages
-        self._last = perf_counter()
+        self.stage, self._last = "", perf_counter()
 
 
 class Statistics:

@@ -34,14 +34,21 @@ class NewestFrameWorker(Generic[Frame]):
             self._changed.notify()
             return displaced
 
-    def stop(self) -> Frame | None:
-        """Let the frame in hand be finished and end the thread; the frame that waited comes back unprocessed."""
+    def stop(self, limit: float | None = None) -> Frame | None:
+        """End the thread after the frame in hand; the frame that waited comes back unprocessed.
+
+        Waits for the frame in hand, `limit` seconds at most; `is_alive` says whether that was enough.
+        """
         with self._changed:
             self._stopping = True
             waiting, self._waiting = self._waiting, None
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(limit)
         return waiting
+
+    def is_alive(self) -> bool:
+        """Whether the thread runs: it works, waits, or hangs in a frame."""
+        return self._thread.is_alive()
 
     def busy_seconds(self) -> float:
         """How long the frame in hand has been worked on; 0 between frames."""

@@ -5,25 +5,35 @@ import time
 
 import pytest
 from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
 
+from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.problems import Problems
-from test.ros.harness import make_info
+from test.ros.harness import FRAME_ID, make_info
+
+FULL = (240, 320)
 
 
 @pytest.fixture
 def cameras():
-    return Cameras("/camera_info", "/image", Problems(print, print))
+    made = Cameras("/camera_info", Problems(print, print))
+    made.start("/image")
+    return made
 
 
 def info(second: int, focal: float):
     message = make_info(focal=focal)
-    message.header.stamp = Time(sec=second)
+    message.header = Header(stamp=Time(sec=second), frame_id=FRAME_ID)
     return message
 
 
+def view(cameras, second=1, size=FULL, rectified=False, timeout=0.0, lens=0.0):
+    return cameras.view(Header(stamp=Time(sec=second), frame_id=FRAME_ID), size, rectified, timeout, lens)
+
+
 def focal_at(cameras, second: int) -> float:
-    return cameras.view(Time(sec=second), 320, 240, False).camera.fx
+    return view(cameras, second).camera.fx
 
 
 def test_each_image_gets_the_camera_info_of_its_stamp(cameras):
@@ -39,13 +49,38 @@ def test_a_camera_info_that_comes_just_after_its_image_is_waited_for(cameras):
     assert focal_at(cameras, 2) == 202.0
 
 
-def test_one_that_is_sent_once_serves_all_and_is_waited_for_once_at_most(cameras):
+class Waits:
+    """Counts how often somebody waits for a camera_info, for how long at most; what is awaited comes, or does not."""
+
+    def __init__(self, cameras, monkeypatch):
+        self.number = 0
+        wait = cameras._came.wait_for
+
+        def counted(condition, timeout):
+            self.number += 1
+            return wait(condition, timeout=timeout)
+
+        monkeypatch.setattr(cameras._came, "wait_for", counted)
+
+
+def test_one_that_is_sent_once_serves_all_and_is_waited_for_once_at_most(cameras, monkeypatch):
     cameras.receive(info(1, 201.0))
-    assert focal_at(cameras, 100) == 201.0
-    start = time.perf_counter()
-    for second in range(101, 201):
+    waits = Waits(cameras, monkeypatch)
+    assert [focal_at(cameras, second) for second in range(100, 200)] == [201.0] * 100
+    assert waits.number <= 1
+
+
+@pytest.mark.parametrize("each", [1, 3], ids=["always late", "for one image in three"])
+def test_no_frame_waits_for_a_camera_info_that_says_what_the_last_one_said(cameras, monkeypatch, each):
+    waits = Waits(cameras, monkeypatch)
+    cameras.receive(info(1, 201.0))
+    for second in range(2, 100):
+        if second % 3 == 0 and each == 3:
+            cameras.receive(info(second, 201.0))
         assert focal_at(cameras, second) == 201.0
-    assert time.perf_counter() - start < 100 * 0.05  # the wait, had it been made each time
+        if each == 1:
+            cameras.receive(info(second, 201.0))  # after its image
+    assert waits.number <= 1
 
 
 def test_pairs_are_found_again_after_one_was_lost(cameras):
@@ -59,13 +94,56 @@ def test_pairs_are_found_again_after_one_was_lost(cameras):
 
 
 def test_the_first_is_awaited_for_its_timeout_and_no_longer(cameras):
-    assert cameras.are_awaited(0.2)
+    assert view(cameras, timeout=0.2) is None
     time.sleep(0.2)
-    assert not cameras.are_awaited(0.2)
+    assert view(cameras, timeout=0.2).camera is None
     cameras.receive(info(1, 201.0))
-    assert not cameras.are_awaited(60.0)
+    assert view(cameras, timeout=60.0).camera.fx == 201.0
 
 
-def test_without_camera_info_the_camera_is_unknown(cameras):
-    assert cameras.view(Time(sec=1), 320, 240, False).camera is None
-    assert cameras.description() == "none in use"
+def test_what_came_before_a_new_start_still_holds(cameras):
+    cameras.receive(info(1, 201.0))
+    cameras.start("/image")
+    assert view(cameras, 50, timeout=60.0).camera.fx == 201.0
+
+
+def test_without_camera_info_the_camera_is_unknown_unless_a_lens_is_chosen(cameras):
+    assert view(cameras).camera is None
+    assert cameras.description() == {"camera": "none in use"}
+    chosen = view(cameras, lens=90.0)
+    assert chosen.camera.fx == pytest.approx(160.0) and chosen.source == "assume_lens"
+    assert "a view of 90 degrees is assumed (assume_lens)" in chosen.doubts[0]
+    assert view(cameras, size=(320, 240), lens=90.0).camera.fx == pytest.approx(160.0)  # across the longer side
+
+
+def test_a_calibration_file_wins_over_every_camera_info(cameras):
+    cameras.calibrate(CameraModel(640, 480, 500.0, 500.0, 320.0, 240.0))
+    cameras.receive(info(1, 99.0))
+    assert focal_at(cameras, 1) == 250.0  # of an image of half the size
+    assert cameras.description()["from"] == "the calibration file"
+    cameras.calibrate(None)
+    assert focal_at(cameras, 1) == 99.0
+
+
+def test_a_rectified_image_has_p_with_and_without_distortion(cameras):
+    message = info(1, 200.0)
+    message.p = [180.0, 0.0, 150.0, 0.0, 0.0, 180.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    for d in ([], [0.1, 0.0, 0.0, 0.0, 0.0]):
+        message.d = d
+        cameras.receive(message)
+        camera = view(cameras, rectified=True).camera
+        assert (camera.fx, camera.cx, camera.cy) == (180.0, 150.0, 110.0)
+
+
+@pytest.mark.parametrize(("size", "found"), [((240, 640), "320x240"), ((320, 240), "turned by a quarter?")])
+def test_the_camera_of_another_shape_is_not_used(cameras, size, found):
+    cameras.receive(info(1, 200.0))
+    unknown = view(cameras, size=size)
+    assert unknown.camera is None and found in unknown.doubts[0]
+
+
+def test_a_lens_that_sees_little_of_its_own_image_is_doubted(cameras):
+    message = info(1, 200.0)
+    message.d = [9.0, 9.0, 0.0, 0.0, 0.0]
+    cameras.receive(message)
+    assert any(d.startswith("D: by it the lens sees") for d in view(cameras).doubts)

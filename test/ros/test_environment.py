@@ -121,3 +121,39 @@ def test_files_are_found_from_every_kind_of_installation(packages: str, share: s
     config.parent.mkdir(parents=True)
     config.touch()
     assert elsewhere.share_file("config/depth.yaml") == config
+
+
+def test_traps_of_a_shell_are_found_and_a_healthy_one_has_none(tmp_path):
+    profile = tmp_path / "profile.xml"
+    profile.write_text("<dds/>")
+    assert environment.traps({}, tmp_path) == []
+    assert environment.traps({"FASTRTPS_DEFAULT_PROFILES_FILE": str(profile)}, tmp_path) == []
+    ((text, fix),) = environment.traps({"FASTRTPS_DEFAULT_PROFILES_FILE": "/nowhere.xml"}, tmp_path)
+    assert "names /nowhere.xml, which is not there" in text and fix
+    other = {"FASTRTPS_DEFAULT_PROFILES_FILE": "/nowhere.xml", "RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}
+    assert environment.traps(other, tmp_path) == []
+    ((text, _),) = environment.traps({"RMW_IMPLEMENTATION": ""}, tmp_path)
+    assert "RMW_IMPLEMENTATION is set to nothing" in text
+
+
+def test_ports_of_another_user_in_shared_memory_are_found(tmp_path):
+    (tmp_path / "fastrtps_port7413").touch()
+    mine = (tmp_path / "fastrtps_port7413").stat().st_uid
+    assert environment.traps({}, tmp_path, user=mine) == []
+    ((text, fix),) = environment.traps({}, tmp_path, user=mine + 1)
+    assert "1 ports of another user, such as fastrtps_port7413" in text and "--user" in fix
+    assert environment.traps({}, tmp_path, user=0) == []
+
+
+def test_a_middleware_that_is_set_to_nothing_is_the_default_and_gets_its_profile(tmp_path):
+    environ = {"RMW_IMPLEMENTATION": ""}
+    environment.configure(environ, tmp_path)
+    assert environ["FASTRTPS_DEFAULT_PROFILES_FILE"]
+
+
+@pytest.mark.parametrize("mark", [".dockerenv", "run/.containerenv"])
+def test_a_container_is_known_by_its_mark(tmp_path, mark):
+    assert not environment.in_container(tmp_path)
+    (tmp_path / mark).parent.mkdir(exist_ok=True)
+    (tmp_path / mark).touch()
+    assert environment.in_container(tmp_path)

@@ -6,6 +6,7 @@ import pytest
 from builtin_interfaces.msg import Time
 
 from mono_depth_ros.ros.intake import Intake
+from mono_depth_ros.ros.journal import Journal
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
 from test.ros.harness import make_image
@@ -25,7 +26,7 @@ class Slot:
 def counts_after(numbers, publishers=1):
     """Counts after frames with these publication sequence numbers, 1 s apart."""
     statistics = Statistics()
-    intake = Intake("/image", Slot(), lambda: publishers, statistics, Problems(print, print))
+    intake = Intake("/image", Slot(), lambda: publishers, Journal(statistics, Problems(print, print)))
     for second, number in enumerate(numbers, start=1):
         intake.receive(make_image(Time(sec=second)), {"publication_sequence_number": number})
     return statistics.counts()
@@ -54,7 +55,7 @@ def test_the_numbers_of_two_publishers_say_nothing():
 
 def test_an_arrival_knows_how_long_its_way_was_where_the_middleware_says_when_it_began():
     slot = Slot()
-    intake = Intake("/image", slot, lambda: 1, Statistics(), Problems(print, print))
+    intake = Intake("/image", slot, lambda: 1, Journal(Statistics(), Problems(print, print)))
     before = time.perf_counter()
     intake.receive(make_image(Time(sec=1)), {"source_timestamp": time.time_ns() - 50_000_000})
     assert slot.waiting.message.header.stamp.sec == 1

@@ -129,7 +129,10 @@ def test_compressed_images_give_the_depth_of_the_same_raw_images():
     depths = []
     for message, topic in ((image, "image"), (png, "image/compressed")):
         compressed = message is png
-        with Peer(topic, compressed) as peer, DepthNode(compressed=compressed, camera_info_timeout=0.0) as node:
+        with (
+            Peer(topic, compressed) as peer,
+            DepthNode(compressed=compressed, camera_info_timeout=0.0, assume_lens=63.0) as node,
+        ):
             node.expect_active()
             received = peer.watch(Image, "depth")
             peer.connect()
@@ -141,7 +144,7 @@ def test_compressed_images_give_the_depth_of_the_same_raw_images():
 def test_remapped_topics_and_a_namespace():
     remaps = ("-r", "__ns:=/robot", "-r", "image:=/camera/image_raw", "-r", "depth:=/front/depth")
     with Peer("/camera/image_raw", name="/robot/depth_node") as peer:
-        with DepthNode(*remaps, camera_info_timeout=0.0) as node:
+        with DepthNode(*remaps, camera_info_timeout=0.0, assume_lens=63.0) as node:
             node.expect_log("waiting for images on /camera/image_raw")
             depths, colors = peer.watch(Image, "/front/depth"), peer.watch(Image, "/robot/depth/color")
             wait_until(lambda: peer.value("outputs", "subscribed") == "depth, depth/color", "both watched")
@@ -157,7 +160,7 @@ def test_broken_compressed_images_are_rejected_and_the_next_good_one_is_publishe
     jpeg = cv2.imencode(".jpg", noise)[1].tobytes()
     broken = {"0 bytes": b"", "truncated JPEG": jpeg[: len(jpeg) // 2], "47 49 46": b"GIF89a" * 9}
     with Peer("image/compressed", compressed=True) as peer:
-        with DepthNode(compressed=True, camera_info_timeout=0.0) as node:
+        with DepthNode(compressed=True, camera_info_timeout=0.0, assume_lens=63.0) as node:
             node.expect_active()
             depths = peer.watch(Image, "depth")
             peer.connect()

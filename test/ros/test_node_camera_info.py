@@ -1,6 +1,6 @@
-"""Bad camera_info: said in the log and in /diagnostics; without a camera there is depth, but no cloud."""
+"""Bad camera_info: said in the log and in /diagnostics; without a camera there are no metres."""
 
-import time
+import copy
 
 import pytest
 from sensor_msgs.msg import CameraInfo, PointCloud2
@@ -33,16 +33,16 @@ def unknown_lens(info):
         (unknown_lens, "thin_prism"),
     ],
 )
-def test_a_camera_info_that_cannot_be_used_costs_the_cloud_but_not_the_depth(camera, spoil, found):
+def test_a_camera_info_that_cannot_be_used_costs_its_own_frame(camera, spoil, found):
     clouds, infos = camera.watch(PointCloud2, "depth/points"), camera.watch(CameraInfo, "depth/camera_info")
     camera.connect()
     accepted(camera, make_image(camera.stamp()), make_info())
     bad = make_info()
     spoil(bad)
-    without = accepted(camera, make_image(camera.stamp()), bad)
-    camera.expect_status("camera_info", ERROR, "/camera_info", found, "no camera_info, cloud or scan")
+    without = camera.send(make_image(camera.stamp()), bad)
+    camera.expect_status("camera_info", ERROR, "/camera_info", found, "no metric depth", "assume_lens")
     after = accepted(camera, make_image(camera.stamp()), make_info())
-    for messages in (clouds, infos):
+    for messages in (clouds, infos, camera.depths):
         wait_until(lambda m=messages: stamp_of(m[-1]) == after, "the good frame's")
         assert without not in [stamp_of(m) for m in messages]
 
@@ -68,17 +68,45 @@ def test_a_camera_info_that_changes_in_mid_stream_holds_from_its_own_image_on(ca
     camera.expect_status("camera_info", WARN, "camera_info has changed")
 
 
-def test_camera_info_that_never_comes_and_then_comes_late(camera, running):
-    assert camera.change_state("deactivate") and camera.change_state("activate")  # forgets the camera_infos so far
-    clouds = camera.watch(PointCloud2, "depth/points")
-    camera.connect()
-    before = len(camera.depths)
-    while len(camera.depths) == before:
-        camera.send(make_image(camera.stamp()))
-        time.sleep(0.1)
-    camera.expect_status("camera_info", ERROR, "/camera_info: no camera_info has come", "/image", "remap camera_info")
-    assert "/camera_info: no camera_info has come" in running.log()
-    assert camera.counts()["dropped: camera_info is awaited"] > 0
-    assert not clouds
-    late = accepted(camera, make_image(camera.stamp()), make_info())
-    wait_until(lambda: clouds and stamp_of(clouds[-1]) == late, "a cloud")
+def quarter(info):  # what a simulator publishes whose camera was given another size
+    info.k[0] = info.k[4] = 130.0
+    info.k[2], info.k[5] = 80.0, 60.0
+
+
+def squeezed(info):
+    info.k[4] *= 2
+
+
+def millimetres(info):
+    info.k[0] = info.k[4] = 3.6
+
+
+def unlike_p(info):
+    info.p = [400.0, 0.0, 160.0, 0.0, 0.0, 400.0, 120.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def other_camera(info):
+    info.header.frame_id = "rear_camera_optical_frame"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        (quarter, "of a picture of 160x120"),
+        (squeezed, "fx, fy = 260, 520"),
+        (millimetres, "millimetres"),
+        (unlike_p, "K and P differ"),
+        (other_camera, "'rear_camera_optical_frame'"),
+    ],
+)
+def test_intrinsics_that_cannot_be_this_cameras_are_said_with_the_likely_cause(camera, spoil, found):
+    info = make_info()
+    image = make_image(camera.stamp())
+    info.header = copy.deepcopy(image.header)
+    spoil(info)
+    camera._infos.publish(info)
+    wait_until(lambda: camera.counts() != {}, "diagnostics")
+    stamp = stamp_of(image)
+    camera._images.publish(image)
+    wait_until(lambda: camera.depths and stamp_of(camera.depths[-1]) == stamp, lambda: camera.counts())
+    camera.expect_status("camera_info", WARN, found)

@@ -44,6 +44,36 @@ def test_a_transition_that_the_state_does_not_have_is_refused_and_does_no_harm(p
         assert peer.state() == "inactive"
 
 
+HANGING = """
+import time
+from mono_depth_ros.ros.estimator import NodeEstimator
+{method} = lambda *_: time.sleep(1e6)
+"""
+
+
+def test_a_backend_that_hangs_holds_no_transition_up_and_the_diagnostics_go_on(peer):
+    with DepthNode(fault=HANGING.format(method="NodeEstimator.predict")) as node:
+        node.expect_active()
+        peer.watch(Image, "depth")
+        peer.connect()
+        peer.send(make_image(peer.stamp()), make_info())
+        wait_until(lambda: peer.counts().get("received") == 1, node.log)
+        assert peer.change_state("deactivate") and peer.state() == "inactive"
+        peer.expect_status("backend", ERROR, "in network", "did not end; it is left to itself")
+        assert not peer.change_state("activate")
+        peer.expect_status("node", ERROR, "cannot activate", "has not ended the last frame", "clean up and configure")
+        assert peer.change_state("cleanup") and peer.change_state("configure") and peer.change_state("activate")
+        wait_until(lambda: peer.status("node").message == "active", lambda: peer.status("node"))
+
+
+def test_diagnostics_go_on_while_a_network_loads_and_a_forced_end_is_no_success(peer):
+    with DepthNode(fault=HANGING.format(method="NodeEstimator.__init__")) as node:
+        wait_until(lambda: peer.status("node"), node.log)
+        assert peer.status("node").message == "configuring"
+        assert node.end() == 1
+        assert "depth_node: ended by force: it did not end in" in node.log()
+
+
 def missing(path):
     path.unlink()
 

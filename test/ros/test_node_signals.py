@@ -46,10 +46,10 @@ def test_it_ends_cleanly_while_frames_are_processed(peer, number):
 
 
 @pytest.mark.parametrize("stage", ["__init__", "predict"])
-def test_a_backend_that_hangs_cannot_keep_it_alive(peer, stage):
+def test_a_backend_that_hangs_cannot_keep_it_alive_and_its_end_is_no_success(peer, stage):
     hang = "import time\nfrom mono_depth_ros.ros.estimator import NodeEstimator\n"
     hang += f"NodeEstimator.{stage} = lambda *_: time.sleep(1e6)"
-    with DepthNode(fault=hang, camera_info_timeout=0.0) as node:
+    with DepthNode(fault=hang, camera_info_timeout=0.0, assume_lens=63.0) as node:
         if stage == "predict":
             node.expect_active()
             peer.watch(Image, "depth")
@@ -59,12 +59,13 @@ def test_a_backend_that_hangs_cannot_keep_it_alive(peer, stage):
         else:
             wait_until(lambda: peer.node.count_publishers("/diagnostics"), "the node")
             time.sleep(0.5)
-        assert node.end() == 0, node.log()
+        assert node.end() == 1, node.log()
+        assert "depth_node: ended by force" in node.log()
 
 
 def test_an_error_in_a_callback_does_not_end_it(peer):
     fault = "from mono_depth_ros.ros.cameras import Cameras\nCameras.receive = lambda *_: 1 / 0"
-    with DepthNode(fault=fault, camera_info_timeout=0.0) as node:
+    with DepthNode(fault=fault, camera_info_timeout=0.0, assume_lens=63.0) as node:
         node.expect_active()
         peer.depths = peer.watch(Image, "depth")
         peer.connect()

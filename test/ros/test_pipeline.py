@@ -1,28 +1,39 @@
 """One frame's way: gates, faults of the engine, and messages of any content. The network here is a formula."""
 
 import math
+from functools import lru_cache
 from time import perf_counter
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rclpy
 from builtin_interfaces.msg import Time
 from hypothesis import given
 from hypothesis import strategies as st
+from rclpy.clock import ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.prediction import Prediction
+from mono_depth_ros.ros import composer
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.composer import Composer
+from mono_depth_ros.ros.images import Decoder
 from mono_depth_ros.ros.intake import Arrival
+from mono_depth_ros.ros.journal import Journal
+from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.stream import Stream
 from test.conftest import fuzz
-from test.ros.harness import depth_of, header_of, make_image, make_info
+from test.ros.harness import DOMAIN, depth_of, header_of, make_image, make_info
 
 ALL = frozenset(
     (topics.DEPTH, topics.CAMERA_INFO, topics.POINTS, topics.CLEARING_POINTS)
@@ -32,22 +43,37 @@ LIMIT = 8.0  # metres at which the formula "saturates"
 WAITED, TRANSIT = 60.0, 0.125  # seconds
 
 
-class Bench:
-    """A pipeline with everything around it within reach: `error` makes the backend throw."""
+@lru_cache(maxsize=1)
+def host() -> LifecycleNode:
+    """A node that lends its topics and its clock, which stands at 1 s; nobody spins it."""
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=DOMAIN)
+    simulated = [Parameter("use_sim_time", value=True)]
+    node = LifecycleNode("bench", context=context, use_global_arguments=False, parameter_overrides=simulated)
+    node.get_clock().set_ros_time_override(rclpy.time.Time(seconds=1, clock_type=ClockType.ROS_TIME))
+    return node
 
-    def __init__(self, wanted=ALL, topic="/image", **values):
-        self.settings = Settings(camera_info_timeout=0.0, **values)
+
+class Bench:
+    """A stream with everything around it within reach: `error` makes the backend throw."""
+
+    def __init__(self, wanted=ALL, is_rectified=False, **values):
+        image_is = "rectified" if is_rectified else "raw"
+        self.settings = Settings(camera_info_timeout=0.0, image_is=image_is, **values)
         self.statistics = Statistics()
         self.lines: list[str] = []
         self.problems = Problems(self.lines.append, self.lines.append, period=0)
-        self.cameras = Cameras("/camera_info", topic, self.problems)
+        self.cameras = Cameras("/camera_info", self.problems)
+        self.cameras.start("/image")
         self.published: list[dict] = []
         self.error: Exception | None = None
         self.confidence = True
         outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.published.append)
-        self.pipeline = Pipeline(
-            topic, lambda: self.settings, lambda: 10**9, self.cameras, self, outputs, self.statistics, self.problems
-        )
+        self.orientation = Orientation(host(), attitude=False)
+        maker = Composer(self.orientation, self.problems)
+        pipeline = Pipeline(Decoder("/image", self.problems), self.cameras, self, maker)
+        journal = Journal(self.statistics, self.problems)
+        self.stream = Stream(host(), lambda: self.settings, pipeline, outputs, journal)
 
     def predict(self, rgb, camera, out):
         """Depth from 0.05 m in the first column to 10 m in the last; confidence from 0 in the first row to 1."""
@@ -70,7 +96,7 @@ class Bench:
         if info:
             info.header = image.header
             self.cameras.receive(info)
-        self.pipeline.process(Arrival(image, perf_counter() - WAITED, TRANSIT))
+        self.stream.process(Arrival(image, perf_counter() - WAITED, TRANSIT))
 
     def last(self, topic):
         return self.published[-1][topic]
@@ -168,34 +194,24 @@ def test_where_the_lens_saw_nothing_there_is_no_depth_and_no_confidence():
     assert not confidence[blind].any()
 
 
-@pytest.mark.parametrize(
-    ("topic", "image_is", "rectified_here"),
-    [
-        ("/camera/image_raw", "auto", True),
-        ("/camera/image_rect", "auto", False),
-        ("/camera/image_rect_color/compressed", "auto", False),
-        ("/rect/direct_image", "auto", True),
-        ("/camera/image_raw", "rectified", False),
-        ("/camera/image_rect", "raw", True),
-    ],
-)
-def test_only_a_raw_image_of_a_distorted_camera_is_rectified(topic, image_is, rectified_here):
-    bench = Bench(topic=topic, image_is=image_is)
+@pytest.mark.parametrize("is_rectified", [False, True])
+def test_only_a_raw_image_of_a_distorted_camera_is_rectified(is_rectified):
+    bench = Bench(is_rectified=is_rectified)
     info = make_info(focal=150.0, d=(0.3, 0.0, 0.0, 0.0, 0.0))
     info.p = [140.0, 0.0, 161.0, 0.0, 0.0, 141.0, 119.0, 0.0, 0.0, 0.0, 1.0, 0.0]
     bench.process(make_image(Time(sec=1)), info)
     out = bench.last(topics.CAMERA_INFO)
     assert (out.k[0], out.k[4], out.k[2], out.k[5]) == (140.0, 141.0, 161.0, 119.0)  # of the rectified image either way
     assert not any(out.d)
-    assert bool(np.isnan(depth_of(bench.last(topics.DEPTH))).any()) == rectified_here
+    assert bool(np.isnan(depth_of(bench.last(topics.DEPTH))).any()) != is_rectified
 
 
 def test_a_frame_of_which_nothing_wanted_can_be_made_is_not_published():
-    bench = Bench(wanted={topics.POINTS})
-    bench.process(make_image(Time(sec=1)))
+    bench = Bench(wanted={topics.SCAN})
+    bench.process(make_image(Time(sec=1), frame_id="camera"), make_info())
     assert not bench.published
     assert bench.statistics.counts()["dropped: nothing that is subscribed to can be made"] == 1
-    assert bench.problems.current("camera_info")[0][0] is True
+    assert bench.problems.current("outputs")[0][0] is True
 
 
 def test_a_scan_in_a_frame_that_is_not_optical():
@@ -282,8 +298,101 @@ def test_any_message_is_published_with_its_own_header_or_counted_and_explained(f
             assert (messages[topics.DEPTH].width, messages[topics.DEPTH].height) == (image.width, image.height) or (
                 image.encoding.startswith("nv")
             )
-            if topics.CAMERA_INFO in messages:
-                assert np.isfinite(messages[topics.CAMERA_INFO].k).all() and messages[topics.CAMERA_INFO].k[0] > 0
+            assert np.isfinite(messages[topics.CAMERA_INFO].k).all() and messages[topics.CAMERA_INFO].k[0] > 0
+    bench.stream.close()
     counts = bench.statistics.counts()
-    assert counts["published"] + counts["rejected"] == len(frames)
+    assert counts["published"] + counts["rejected"] + counts["dropped"] == len(frames)
     assert counts["failed"] == 0
+
+
+@fuzz(100)
+@given(st.floats(0, 1), st.floats(0.0, 12.0), st.sampled_from(["32FC1", "16UC1"]), st.booleans(), st.floats(1, 90))
+def test_no_output_without_information_is_ok(min_confidence, min_depth, depth_format, mavlink, max_slant):
+    scan_format = {"scan_format": "mavlink", "scan_rotation": "parameters"} if mavlink else {}
+    bench = Bench(
+        min_confidence=min_confidence,
+        min_depth=min_depth,
+        max_depth=12.5,
+        depth_format=depth_format,
+        max_slant=max_slant,
+        **scan_format,
+    )
+    bench.process(make_image(Time(sec=1)), make_info())
+    bench.stream.close()
+    said = " ".join(text for is_error, text in bench.problems.current("outputs") if is_error)
+    messages = bench.published[-1] if bench.published else {}
+    depth = depth_of(bench.last(topics.DEPTH))
+    assert "depth says nothing" in said or (depth > 0).any() or np.isinf(depth).any()
+    assert "scan" in said or not np.isnan(messages[topics.SCAN].ranges).all()
+    cloud = np.frombuffer(messages[topics.POINTS].data, np.float32)
+    is_clear = np.isinf(depth).all() or "depth says nothing" in said or not np.isfinite(depth).any()
+    assert "points says nothing" in said or is_clear or np.isfinite(cloud).any()
+
+
+def test_an_output_without_information_is_an_error_that_says_why():
+    bench = Bench(min_confidence=1.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    said = [text for is_error, text in bench.problems.current("outputs") if is_error]
+    for topic, parts in ((topics.DEPTH, "pixels"), (topics.SCAN, "bearings")):
+        assert any(
+            f"{topic} says nothing: " in t and f" % of its {parts}" in t and "min_confidence (1)" in t for t in said
+        ), said
+
+
+def test_infinity_is_information_but_not_in_millimetres():
+    for depth_format, says_nothing in (("32FC1", False), ("16UC1", True)):
+        bench = Bench(max_depth=0.04, min_depth=0.01, depth_format=depth_format)
+        bench.process(make_image(Time(sec=1)), make_info())
+        said = [text for _, text in bench.problems.current("outputs")]
+        assert any(text.startswith("depth says nothing") for text in said) == says_nothing
+
+
+@pytest.mark.parametrize("lens", [30.0, 63.0, 120.0])
+def test_without_a_camera_depth_is_that_of_the_lens_that_was_chosen(lens):
+    bench = Bench(assume_lens=lens)
+    bench.process(make_image(Time(sec=1)))
+    info = bench.last(topics.CAMERA_INFO)
+    assert math.degrees(2 * math.atan(160 / info.k[0])) == pytest.approx(lens)
+    assert "a view of" in bench.problems.current("camera_info")[0][1]
+    assert f"{lens:g} degrees is assumed (assume_lens)" in bench.problems.current("camera_info")[0][1]
+
+
+def test_without_a_camera_and_a_choice_nothing_goes_out():
+    bench = Bench()
+    bench.process(make_image(Time(sec=1)))
+    uncalibrated = make_info()
+    uncalibrated.k[0] = 0.0
+    bench.process(make_image(Time(sec=2)), uncalibrated)
+    assert not bench.published
+    assert bench.statistics.counts()["dropped: its camera is not known"] == 2
+    is_error, text = bench.problems.current("camera_info")[0]
+    assert is_error and "K[0]" in text and "no metric depth" in text and "assume_lens" in text
+
+
+def test_a_scan_for_a_vehicle_needs_to_know_where_the_camera_looks():
+    bench = Bench(scan_format="mavlink", scan_frame="base_link_frd")
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert topics.SCAN not in bench.published[0] and topics.DEPTH in bench.published[0]
+    (text,) = (text for is_error, text in bench.problems.current("outputs") if is_error)
+    assert "how the camera is turned in base_link_frd is not known" in text and "scan_yaw" in text
+    for change, ahead in (({"scan_rotation": "parameters"}, 0), ({"scan_yaw": math.pi}, 36)):
+        bench.settings = Settings(camera_info_timeout=0.0, scan_format="mavlink", **change)
+        bench.process(make_image(Time(sec=2)), make_info())
+        assert np.isfinite(bench.last(topics.SCAN).ranges[ahead])
+        assert np.isnan(bench.last(topics.SCAN).ranges[ahead - 36])
+
+
+def test_tables_that_cannot_be_made_are_not_made_again_for_each_frame(monkeypatch):
+    made = []
+    build = composer.ScanBuilder
+    monkeypatch.setattr(composer, "ScanBuilder", lambda *args, **options: made.append(1) or build(*args, **options))
+    bench = Bench(scan_min_height=50.0, scan_max_height=60.0)
+    for second in (1, 2, 3):
+        bench.process(make_image(Time(sec=second)), make_info())
+    assert len(made) == 1 and sum("no pixel sees" in line for line in bench.lines) == 3
+
+
+def test_a_band_that_is_not_wholly_in_view_is_said():
+    bench = Bench(scan_min_height=-10.0, scan_max_height=10.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert any("no bearing can be called free" in text for _, text in bench.problems.current("outputs"))

@@ -11,13 +11,19 @@ from builtin_interfaces.msg import Time
 
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.ros.cameras import Cameras
+from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.estimator import NodeEstimator
+from mono_depth_ros.ros.images import Decoder
 from mono_depth_ros.ros.intake import Arrival
+from mono_depth_ros.ros.journal import Journal
+from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
+from mono_depth_ros.ros.stream import Stream
 from test.ros.harness import make_image, make_info
+from test.ros.test_pipeline import host
 
 SMALL = 64 << 10  # bytes; the smallest plane here, a mask of the image, has 307200
 
@@ -28,14 +34,14 @@ class Bench:
     def __init__(self, sealed_checkpoint, wanted, **values):
         self.settings = Settings(checkpoint=str(sealed_checkpoint.path), input_size=(96, 128), device="cpu", **values)
         problems = Problems(print, print)
-        self.cameras = Cameras("/camera_info", "/image", problems)
+        self.cameras = Cameras("/camera_info", problems)
         self.statistics = Statistics()
         self.published = 0
         outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.publish)
         estimator = NodeEstimator(self.settings, problems)
-        self.pipeline = Pipeline(
-            "/image", lambda: self.settings, lambda: 10**9, self.cameras, estimator, outputs, self.statistics, problems
-        )  # fmt: skip
+        composer = Composer(Orientation(host(), attitude=False), problems)
+        pipeline = Pipeline(Decoder("/image", problems), self.cameras, estimator, composer)
+        self.stream = Stream(host(), lambda: self.settings, pipeline, outputs, Journal(self.statistics, problems))
 
     def publish(self, messages):
         """Bytes of what is made for the messages: arrays of Python, which take up to a sixteenth more than they hold.
@@ -52,7 +58,7 @@ class Bench:
             for image in some:
                 info.header = image.header
                 self.cameras.receive(info)
-                self.pipeline.process(Arrival(image, 0.0, None))
+                self.stream.process(Arrival(image, 0.0, None))
 
         process(frames[:5])
         tracemalloc.start()

@@ -37,13 +37,15 @@ def test_median_and_95th_percentile_of_the_last_300():
 
 
 def test_stages_follow_each_other_without_a_gap(monkeypatch):
-    clock = iter((10.5, 12.0, 15.0, 15.25))
+    clock = iter((10.5, 12.0, 15.0, 15.0, 15.25))
     monkeypatch.setattr(statistics, "perf_counter", lambda: next(clock))
     laps = Laps(arrived=10.0)
-    laps.end(statistics.WAIT)
-    laps.end(statistics.DECODE)
+    laps.begin(statistics.DECODE)
+    laps.begin(statistics.NETWORK)
+    assert laps.stage == "network"
     laps.end_measured({"resize": 0.5, "network": 2.5})
-    laps.end(statistics.PACK)
+    laps.begin(statistics.PACK)
+    laps.begin(statistics.PUBLISH)
     assert laps.seconds == {"wait": 0.5, "decode": 1.5, "resize": 0.5, "network": 2.5, "pack": 0.25}
     stats = Statistics()
     stats.sample_stages(laps)

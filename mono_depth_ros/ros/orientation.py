@@ -1,0 +1,132 @@
+"""How the camera is turned in the scan's level frame: by tf2, where it is installed, by parameters, by attitude."""
+
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import Imu
+from std_msgs.msg import Header
+
+from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.qos import IMU_INPUT, OVERRIDABLE
+
+_OLDEST_ATTITUDE = 0.5  # seconds
+_STEP = 0.01  # rad; finer turns than this are one, so that the scan's tables are kept
+_BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+_UP_FROM_DOWN = np.diag([1.0, -1.0, -1.0])  # a frame of x forward, y right, z down in one of y left, z up
+
+
+class Turn(NamedTuple):
+    """Radians about x, y, z of the level frame, as `ScanBuilder` takes them."""
+
+    roll: float = 0.0
+    pitch: float = 0.0
+    yaw: float = 0.0
+
+
+class Orientation:
+    """Asks tf2 and the attitude topic; `close` ends that."""
+
+    def __init__(self, node: Node, attitude: bool) -> None:
+        self._node = node
+        self._tf: tuple[Any, Any] | None = None
+        self._attitude: tuple[float, Imu] | None = None
+        self._subscription = None
+        if attitude:
+            self._subscription = node.create_subscription(
+                Imu, "imu", self._take, IMU_INPUT, qos_overriding_options=OVERRIDABLE
+            )
+
+    def close(self) -> None:
+        """Take nothing more."""
+        if self._subscription:
+            self._node.destroy_subscription(self._subscription)
+        if self._tf:
+            self._tf[1].unregister()
+        self._subscription = self._tf = None
+
+    def of_camera(self, header: Header, frame: str, settings: Settings) -> Turn:
+        """The camera of an image in a scan's frame, levelled by the attitude. ValueError says why it is not known."""
+        turn = self._mounted(header, frame, settings)
+        if settings.scan_attitude:
+            turn = _angles(_matrix(self._levelled()) @ _matrix(turn))
+        return Turn(*(round(angle / _STEP) * _STEP for angle in turn)) if settings.scan_attitude else turn
+
+    def _mounted(self, header: Header, frame: str, settings: Settings) -> Turn:
+        given = Turn(settings.scan_roll, settings.scan_pitch, settings.scan_yaw)
+        source = settings.scan_rotation
+        if source == "parameters" or (source == "auto" and any(given)):
+            return given
+        own = frame == header.frame_id.replace("_optical", "")
+        if source == "auto" and own and settings.scan_format == "ros":
+            return given  # consumers turn the scan by the camera's own frame
+        try:
+            return self._by_tf(header, frame)
+        except ValueError as error:
+            if source == "auto" and settings.scan_format == "ros":
+                return given
+            remedy = "set scan_yaw (0 for a camera that looks ahead) and scan_rotation: parameters"
+            raise ValueError(f"how the camera is turned in {frame} is not known: {error}; {remedy}") from error
+
+    def _by_tf(self, header: Header, frame: str) -> Turn:
+        buffer = self._buffer()
+        try:
+            found = buffer.lookup_transform(frame, header.frame_id, Time.from_msg(header.stamp))
+        except Exception as error:  # tf2's exceptions have no base of their own
+            raise ValueError(f"tf2: {error}") from error
+        q = found.transform.rotation
+        level_from_optical = _rotation(q.x, q.y, q.z, q.w)
+        if frame.endswith("_frd"):
+            level_from_optical = _UP_FROM_DOWN @ level_from_optical
+        return _angles(level_from_optical @ _BODY_FROM_OPTICAL.T)
+
+    def _buffer(self) -> Any:
+        if self._tf is None:
+            try:
+                from tf2_ros import Buffer, TransformListener
+            except ImportError as error:
+                raise ValueError("tf2_ros is not installed here") from error
+            buffer = Buffer()
+            self._tf = buffer, TransformListener(buffer, self._node)
+        return self._tf[0]
+
+    def _take(self, msg: Imu) -> None:
+        self._attitude = time.monotonic(), msg
+
+    def _levelled(self) -> Turn:
+        """Roll and pitch of the vehicle in the world; its heading is the scan's own."""
+        if self._attitude is None or time.monotonic() - self._attitude[0] > _OLDEST_ATTITUDE:
+            raise ValueError(f"scan_attitude: no imu has come for {_OLDEST_ATTITUDE} s; remap imu, or set it false")
+        q = self._attitude[1].orientation
+        if self._attitude[1].orientation_covariance[0] == -1 or q.x == q.y == q.z == q.w == 0:
+            raise ValueError("scan_attitude: imu has no orientation; take the topic of a filter or an autopilot")
+        return _angles(_rotation(q.x, q.y, q.z, q.w))._replace(yaw=0.0)
+
+
+def _rotation(x: float, y: float, z: float, w: float) -> NDArray[np.float64]:
+    """(3, 3) of a quaternion of any length but 0."""
+    x, y, z, w = np.array([x, y, z, w]) / math.sqrt(x * x + y * y + z * z + w * w)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def _matrix(turn: Turn) -> NDArray[np.float64]:
+    (sr, cr), (sp, cp), (sy, cy) = ((math.sin(angle), math.cos(angle)) for angle in turn)
+    about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    return about_z @ about_y @ np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+
+
+def _angles(m: NDArray[np.float64]) -> Turn:
+    """The turn that a rotation matrix is."""
+    pitch = math.asin(float(np.clip(-m[2, 0], -1, 1)))
+    return Turn(math.atan2(m[2, 1], m[2, 2]), pitch, math.atan2(m[1, 0], m[0, 0]))
