@@ -124,7 +124,7 @@ def measure(
     number = min(most or sys.maxsize, source.length or sys.maxsize)
     what = f"{folder.name}, {'with' if with_lens else 'without'} camera_info"
     with ExitStack() as children:
-        ros_args = ["--ros-args", *([] if with_lens else ["-p", "camera_info_timeout:=0.0"])]
+        ros_args = ["--ros-args", *([] if with_lens else ["-p", "camera_info_timeout:=0.0", "-p", "assume_lens:=63.3"])]
         process = start(children, environ, "mono_depth_ros.ros", ros_args, log)
         children.callback(interrupt, process, _END)
         try:

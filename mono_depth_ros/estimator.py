@@ -11,11 +11,14 @@ from mono_depth_ros import checkpoint as checkpoints
 from mono_depth_ros.backends import Backend, Maps, NotFiniteError, select
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
+from mono_depth_ros.picture import flaw
 from mono_depth_ros.prediction import Prediction
 
 MIN_DEPTH = 1e-3
 # Whatever the network says, sigma is a finite number above 0.
 MOST_LOG_ERROR = 20.0
+# Of ln depth, for a picture that shows nothing: a confidence of 0.0003.
+BLIND_SIGMA = 1e3
 
 
 class DepthEstimator:
@@ -114,8 +117,13 @@ class DepthEstimator:
             np.multiply(log_error, np.float32(math.sqrt(2)), out=log_error)
             _enlarge(log_error, sigma)
 
+        # A picture that shows nothing says nothing of depth, however sure the network is of the room that it imagines.
+        why = flaw(rgb)
+        if why and sigma is not None:
+            sigma.fill(BLIND_SIGMA)
+
         self.timings.update(network=inferred - started, scale=perf_counter() - inferred)
-        return Prediction(out.depth, sigma)
+        return Prediction(out.depth, sigma, why)
 
     def fall_back(self) -> None:
         """Leave a backend that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-# Of a thumbnail's grey values; the least of 795 pictures of real and scanned rooms is 44, 106 and 2.5.
+# Of a thumbnail's values, the largest of R, G, B. The least of 370 pictures of real and scanned rooms: 35, 97 and 0.24.
 _LEAST_CONTRAST = 16.0  # between its darkest and brightest twentieth
 _LEAST_BRIGHTNESS = 24.0  # of its brightest twentieth
-_LEAST_DETAIL = 1.0  # between neighbours across and down, together, on average
+_LEAST_EDGE = 0.1  # of the contrast, from one pixel to the next, at its sharpest hundredth
 
 _THUMBNAIL = (80, 60)
 
@@ -16,14 +16,11 @@ def flaw(rgb: np.ndarray) -> str:
 
     Judged by a thumbnail of 80x60, whose pixels are means: noise of a sensor in the dark is no detail there.
     """
-    grey = cv2.cvtColor(cv2.resize(rgb, _THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    dark, bright = np.percentile(grey, (5, 95))
-    if bright - dark < _LEAST_CONTRAST:
-        if bright < _LEAST_BRIGHTNESS:
-            return "black or far too dark: no light, or the lens is covered"
-        return "white: overexposed" if dark > 255 - 2 * _LEAST_CONTRAST else "of one colour: covered, or no signal"
+    values = cv2.resize(rgb, _THUMBNAIL, interpolation=cv2.INTER_AREA).max(axis=2).astype(np.float32)
+    dark, bright = np.percentile(values, (5, 95))
     if bright < _LEAST_BRIGHTNESS:
-        return "far too dark"
-    values = grey.astype(np.float32)
-    detail = np.abs(np.diff(values, axis=1)).mean() + np.abs(np.diff(values, axis=0)).mean()
-    return "without any edges: covered, or out of focus" if detail < _LEAST_DETAIL else ""
+        return "black or far too dark: no light, or the lens is covered"
+    if bright - dark < _LEAST_CONTRAST:
+        return "white: overexposed" if dark > 255 - 2 * _LEAST_CONTRAST else "of one colour: covered, or no signal"
+    edge = max(np.percentile(np.abs(np.diff(values, axis=axis)), 99) for axis in (0, 1))
+    return "without any edges: covered, or out of focus" if edge < _LEAST_EDGE * (bright - dark) else ""

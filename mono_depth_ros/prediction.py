@@ -17,10 +17,12 @@ class Prediction:
     Attributes:
         depth: (H, W) float32, metres along the optical axis; finite and above 0.
         sigma: (H, W) float32, standard deviation of ln(depth) - ln(truth); None where nobody knows it.
+        flaw: why nothing can be seen in the image, so that depth is a guess; empty where something can.
     """
 
     depth: np.ndarray
     sigma: np.ndarray | None = None
+    flaw: str = ""
 
     @property
     def confidence(self) -> np.ndarray | None:

@@ -122,6 +122,9 @@ class Composer:
             self._problems.error(AREA, "frame", f"{text}, or scan_frame set")
             return None
         try:
+            if result.farthest <= settings.min_depth:
+                reach = f"with fx = {result.camera.fx:g} px the network reaches {result.farthest:.2g} m"
+                raise ValueError(f"{reach}, nearer than min_depth ({settings.min_depth:g} m); is camera_info right?")
             roll, pitch, yaw = self._orientation.of_camera(result.header, frame, settings)
             builder = self._built(
                 ScanBuilder,

@@ -15,7 +15,7 @@ from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.qos import IMU_INPUT, OVERRIDABLE
 
 _OLDEST_ATTITUDE = 0.5  # seconds
-_STEP = 0.01  # rad; finer turns than this are one, so that the scan's tables are kept
+_STEP = 0.02  # rad; finer turns than this are one, so that the scan's tables are kept
 _BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 _UP_FROM_DOWN = np.diag([1.0, -1.0, -1.0])  # a frame of x forward, y right, z down in one of y left, z up
 

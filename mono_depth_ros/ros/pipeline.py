@@ -1,7 +1,7 @@
 """The method, step by step: what becomes of one image."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,23 @@ class Dropped(Exception):
     """A good frame that is not worth publishing; the text says why."""
 
 
+class Outcome(NamedTuple):
+    """What was made of one image.
+
+    messages: by topic, good until the next image. valid_share: of the pixels, whose depth is a number. flaw: why
+    nothing can be seen in the picture; empty where something can.
+    """
+
+    messages: dict[str, Any]
+    valid_share: float
+    flaw: str
+
+
 class Pipeline:
     """Makes messages of images, one after the other, in memory of its own."""
 
     def __init__(self, decoder: Decoder, cameras: Cameras, estimator: NodeEstimator, composer: Composer) -> None:
         self.cameras = cameras
-        self.valid_share = 0.0  # of the last image's pixels that have a depth
         self._decoder, self._estimator, self._composer = decoder, estimator, composer
         self._gates = Gates()
         self._rectified: NDArray[np.uint8] | None = None
@@ -40,8 +51,8 @@ class Pipeline:
         settings: Settings,
         wanted: Collection[str],
         laps: stats.Laps,
-    ) -> dict[str, Any]:
-        """The messages that are wanted of an image, by topic, good until the next image.
+    ) -> Outcome:
+        """The messages that are wanted of an image.
 
         Raises Dropped, ImageError for an image that cannot be decoded, and what the estimator raises.
         """
@@ -76,8 +87,7 @@ class Pipeline:
         farthest = min(settings.max_depth, self._estimator.farthest(size, view.camera))
         seen = view.rectifier.valid_mask if view.rectifier else None
         self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
-
-        self.valid_share = self._gates.valid_share(prediction.depth)
+        valid_share = self._gates.valid_share(prediction.depth)
 
         # Everybody gets it in the form that they subscribe to.
         sigma = prediction.sigma if wants_confidence else None
@@ -88,13 +98,13 @@ class Pipeline:
             confidence=None if sigma is None else confidence(sigma, out=self._maps[2]),
             camera=view.camera,
             farthest=farthest,
-            valid_share=self.valid_share,
-            why_unknown=_why_unknown(prediction, settings, seen) if self.valid_share < 0.5 else "",
+            valid_share=valid_share,
+            why_unknown=_why_unknown(prediction, settings, seen) if valid_share < 0.5 else "",
         )
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
             raise Dropped("nothing that is subscribed to can be made")
-        return messages
+        return Outcome(messages, valid_share, prediction.flaw)
 
     def _memory(self, size: tuple[int, ...], with_sigma: bool) -> Prediction:
         """Where a prediction of this size goes, the same from frame to frame."""
@@ -107,6 +117,8 @@ def _why_unknown(prediction: Prediction, settings: Settings, seen: NDArray[np.bo
     """What the gates took most pixels for; empty where there is no evidence. For frames of which little is known."""
     if seen is not None and seen.mean() < 0.5:
         return f"the lens sees {100 * seen.mean():.0f} % of the rectified image"
+    if settings.min_confidence and prediction.flaw:
+        return f"the picture is {prediction.flaw}"
     if settings.min_confidence and prediction.sigma is not None:
         unsure = float((prediction.sigma > sigma_at(settings.min_confidence)).mean())
         if unsure > 0.5:

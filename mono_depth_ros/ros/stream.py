@@ -120,16 +120,19 @@ class Stream:
         if not wanted:
             raise Dropped("nobody subscribes")
         self._check_age(msg, settings)
-        messages = self._pipeline.run(msg, self._rectified(settings)[0], settings, wanted, laps)
+        outcome = self._pipeline.run(msg, self._rectified(settings)[0], settings, wanted, laps)
+        if outcome.flaw:
+            text = f"{self._topic}: the picture is {outcome.flaw}; its depth is a guess, and its confidence says so"
+            self._problems.error(AREA, "picture", text)
         age = self._check_age(msg, settings)
         if self._is_closed:
             raise Dropped("the node was deactivated")
         laps.begin(stats.PUBLISH)
-        self._outputs.publish(messages)
+        self._outputs.publish(outcome.messages)
         laps.begin("")
         self._statistics.count(stats.PUBLISHED)
         self._statistics.sample_stages(laps)
-        self._statistics.sample(stats.VALID, self._pipeline.valid_share)
+        self._statistics.sample(stats.VALID, outcome.valid_share)
         if age is not None:
             self._statistics.sample(stats.AGE, age)
 
