@@ -26,10 +26,8 @@ class CloudBuilder:
     shape: of an organised cloud, (ceil(height / stride), ceil(width / stride)). dtype: of a point.
     stride: every stride-th row and column is kept, from the first.
     dense: False for the organised cloud, whose bad points have NaN as x, y, z; True for a flat one without them.
-    min_depth, max_depth: metres along the optical axis; outside is a bad point, as are NaN, infinity and 0.
-    max_slant: degrees, see flying_pixels; 90 keeps every point.
-    min_confidence: points below it are bad. confidence_field: points carry their confidence, too.
-    Raises ValueError for a stride below 1, an empty range of depths, a slant of 0 or less, and a distorted camera.
+    max_slant: degrees, see EdgeFilter; 90 keeps every point. confidence_field: points carry their confidence, too.
+    Raises ValueError for a stride below 1, a slant of 0 or less, and a distorted camera.
     """
 
     def __init__(
@@ -38,22 +36,15 @@ class CloudBuilder:
         *,
         stride: int = 1,
         dense: bool = False,
-        min_depth: float = 0.0,
-        max_depth: float = math.inf,
         max_slant: float = MAX_SLANT,
-        min_confidence: float = 0.0,
         confidence_field: bool = False,
     ) -> None:
         if stride < 1:
             raise ValueError(f"stride: found {stride}, expected 1 or more")
-        if not min_depth < max_depth:
-            raise ValueError(f"min_depth, max_depth: found {min_depth}, {max_depth}, expected min below max")
         self.dtype = POINT_WITH_CONFIDENCE if confidence_field else POINT
         self.dense = dense
         self._size = (camera.height, camera.width)
         self._every = (slice(None, None, stride), slice(None, None, stride))
-        self._range = (max(min_depth, _SMALLEST), min(max_depth, _LARGEST))
-        self._min_confidence = min_confidence
         self._edges = EdgeFilter(camera, max_slant) if max_slant < 90 else None
 
         rays = camera.rays()[self._every]
@@ -86,16 +77,14 @@ class CloudBuilder:
         cloud = self._cloud if out is None else out
         self._check("out", cloud, self.shape, self.dtype)
         kept = self._kept(depth, self._depth)
-        cv2.inRange(kept, self._range[0], self._range[1], dst=self._good)
+        cv2.inRange(kept, _SMALLEST, _LARGEST, dst=self._good)
         if self._edges is not None:
             cv2.bitwise_and(self._good, self._kept(self._edges.solid(depth), self._mask), dst=self._good)
-        if self._min_confidence > 0 or self.dtype is POINT_WITH_CONFIDENCE:
+        if self.dtype is POINT_WITH_CONFIDENCE:
             if confidence is None:
-                raise ValueError("confidence: found None, but min_confidence or confidence_field needs it")
+                raise ValueError("confidence: found None, but confidence_field needs it")
             self._check("confidence", confidence, self._size, np.float32)
             confidence = self._kept(confidence, self._confidence)
-            cv2.inRange(confidence, self._min_confidence, math.inf, dst=self._mask)
-            cv2.bitwise_and(self._good, self._mask, dst=self._good)
 
         self._z.fill(np.nan)
         cv2.copyTo(kept, self._good, dst=self._z)
@@ -137,10 +126,8 @@ class CloudBuilder:
             raise ValueError(f"{name}: found {array.dtype} {array.shape}, expected {expected}")
 
 
-def flying_pixels(depth: NDArray[np.float32], camera: CameraModel, max_slant: float = MAX_SLANT) -> NDArray[np.bool_]:
-    """Mask (height, width) of the pixels that hang between the near and the far side of a depth edge.
-
-    depth: (height, width) float32 in metres; NaN, infinite and 0 pixels are no points, so they are False.
+class EdgeFilter:
+    """Finds the pixels that hang between the near and the far side of a depth edge, for one camera.
 
     On a plane 1 / depth is linear in the pixel, so fx |d(1 / depth) / du| depth is the tangent of the surface's slant
     towards the line of sight (and fy, dv likewise). A pixel flies where that tangent, towards both of its neighbours,
@@ -148,22 +135,12 @@ def flying_pixels(depth: NDArray[np.float32], camera: CameraModel, max_slant: fl
     degrees. A floor is as steep far around as it is here, and stays, however steep; the ramp across a depth edge is
     narrow, and goes; a pixel on the rim of an object has a neighbour on the same object, and stays.
     """
-    return EdgeFilter(camera, max_slant).solid(depth) == 0
-
-
-def edge_strip(width: int) -> int:
-    """Pixels of the strip in which flying_pixels looks around a pixel, in an image that wide; an odd number."""
-    return max(3, round(width * EDGE_WIDTH) | 1)
-
-
-class EdgeFilter:
-    """flying_pixels for one camera, in memory of its own."""
 
     def __init__(self, camera: CameraModel, max_slant: float) -> None:
         if not 0 < max_slant <= 90:
             raise ValueError(f"max_slant: found {max_slant}, expected an angle above 0 and up to 90 degrees")
         shape = (camera.height, camera.width)
-        strip = edge_strip(camera.width)
+        strip = max(3, round(camera.width * EDGE_WIDTH) | 1)  # pixels; an odd number
         limit = math.tan(math.radians(max_slant))
         self._inverse, self._step, self._excess, self._steepest = np.empty((4, *shape), dtype=np.float32)
         self._slope = np.zeros((2, *shape), dtype=np.float32)
@@ -172,7 +149,7 @@ class EdgeFilter:
         self._finite, self._solid = np.empty((2, *shape), dtype=np.uint8)
 
     def solid(self, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """255 where there is no flying pixel, else 0."""
+        """(height, width) uint8: 255 where no pixel flies, else 0. NaN, infinite and 0 pixels are no points, so 255."""
         cv2.inRange(depth, _SMALLEST, _LARGEST, dst=self._finite)
         self._inverse.fill(0)  # what has no depth is infinitely far
         with np.errstate(divide="ignore", over="ignore"):
