@@ -58,11 +58,6 @@ class FrameSet:
     messages: dict[str, Message] = field(default_factory=dict)
 
     @property
-    def is_complete(self) -> bool:
-        """Whether every topic is there."""
-        return len(self.messages) == len(TYPES)
-
-    @property
     def published(self) -> int:
         """When the depth was published, in ns since the epoch."""
         return self.messages[DEPTH].published
@@ -97,7 +92,7 @@ class Assembler:
         """The set that this message completes, or None."""
         found = self._waiting.setdefault(message.stamp, FrameSet(message.stamp))
         found.messages[topic] = message
-        if found.is_complete:
+        if len(found.messages) == len(TYPES):
             return self._waiting.pop(message.stamp)
         if len(self._waiting) > _MOST_WAITING:
             self._waiting.popitem(last=False)

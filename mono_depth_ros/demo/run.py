@@ -22,7 +22,7 @@ from mono_depth_ros.demo.recording import FrameSet, Recorder
 from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO, Report
 from mono_depth_ros.demo.ros_process import StopRequest, spinning_node
 from mono_depth_ros.demo.sources import CLIP, KINDS, parse_source
-from mono_depth_ros.demo.watcher import NodeError, Watcher
+from mono_depth_ros.demo.watcher import Watcher
 from mono_depth_ros.io import Source, SourceError
 
 SENT, MEASUREMENTS = "sent.csv", "measurements.json"
@@ -58,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> int:
         (options.output / MEASUREMENTS).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         print(described(figures, options.output, time.monotonic() - started))
         _check(figures, stop)
-    except (DemoError, NodeError, SourceError, OSError) as error:
+    except (DemoError, SourceError, OSError) as error:
         print(f"The demo failed: {error}", file=sys.stderr)
         return 1
     finally:
@@ -129,11 +129,12 @@ class Demo:
             time.sleep(0.05)
 
     def _check_node(self, watcher: Watcher) -> None:
-        """Raise DemoError if the node has ended, NodeError if it says that it cannot work."""
+        """Raise DemoError if the node has ended, or says that it cannot work."""
         if self._node.poll() is not None:
             self._end(self._node, "depth_node")
             raise DemoError(f"depth_node ended before its time; {tail(self._output / _LOGS[0])}")
-        watcher.check()
+        if watcher.problem:
+            raise DemoError(watcher.problem)
 
     def _end(self, child: Popen, name: str) -> None:
         """End a process in good order. Raises DemoError if it ends, or has ended, in another way."""

@@ -24,10 +24,6 @@ _QUIET = 0.5  # seconds without a message after which the stream is over
 _MOST_WAITING = 8  # sets
 
 
-class NodeError(RuntimeError):
-    """The node cannot do its work; the text is its own."""
-
-
 class Watcher:
     """Takes in every message, in the executor's thread.
 
@@ -37,6 +33,7 @@ class Watcher:
         outputs: all messages of the node, by topic.
         frame_ids: of the images.
         node_counts: the node's own last counts of images, by outcome.
+        problem: the node's own words when it cannot work.
     """
 
     def __init__(self, node: Node) -> None:
@@ -46,7 +43,7 @@ class Watcher:
         self.frame_ids: set[str] = set()
         self.node_counts: dict[str, int] = {}
         self._node, self._assembler = node, Assembler()
-        self._problem = ""
+        self.problem = ""
         self._last_message = self._last_report = time.monotonic()
         node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 10)
         self._subscriptions = [self._subscribe(topic, kind) for topic, kind in _OUTPUTS.items()]
@@ -59,11 +56,6 @@ class Watcher:
         """Subscribe to the camera, which waits for that."""
         for topic, kind in _CAMERA.items():
             self._subscribe(topic, kind)
-
-    def check(self) -> None:
-        """Raise NodeError if the node says that it cannot work."""
-        if self._problem:
-            raise NodeError(self._problem)
 
     def is_settled(self) -> bool:
         """Whether no message has come for a while, and the node has reported since the last."""
@@ -91,7 +83,7 @@ class Watcher:
         self._last_report = time.monotonic()
         for status in report.status:
             if status.name.endswith(": node") and status.level == DiagnosticStatus.ERROR:
-                self._problem = status.message
+                self.problem = status.message
             if status.name.endswith(": image"):
                 values = {pair.key: pair.value for pair in status.values}
                 self.node_counts = {name: int(values[name]) for name in _COUNTS}
