@@ -4,24 +4,26 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from mono_depth_ros import checkpoint as checkpoints
 from mono_depth_ros.backends import machine, select
-from mono_depth_ros.camera import CameraModel, Rectifier
+from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.errors import MonoDepthError
 from mono_depth_ros.estimator import DepthEstimator
 from mono_depth_ros.io import parse_source
-from mono_depth_ros.pointcloud import CloudBuilder, write_ply
-from mono_depth_ros.preview import DepthPreview
+from mono_depth_ros.predict import OUTPUTS, Predictor
 
-OUTPUTS = ("depth", "preview", "ply")
+# The extra that brings a module.
+EXTRAS = {
+    "onnx": "export", "onnx_ir": "export", "onnxruntime": "onnxruntime", "onnxscript": "export", "rclpy": "ros",
+    "rosbags": "demo", "timm": "torch", "torch": "torch", "torchvision": "torch",
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,17 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     try:
-        options.run(options)
+        return options.run(options) or 0
     except (MonoDepthError, ValueError, OSError) as error:
         print(f"mono-depth {options.command}: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        extra = "ros" if options.command == "doctor" else "export"
-        print(f"mono-depth {options.command}: {error}; pip install 'mono_depth_ros[{extra}]'", file=sys.stderr)
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        cure = f"pip install 'mono_depth_ros[{extra}]'" if extra else "it is not among what mono_depth_ros installs"
+        print(f"mono-depth {options.command}: {error}; {cure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -75,7 +77,9 @@ def parser() -> argparse.ArgumentParser:
         "--camera", type=Path, help="the lens (camera_calibration's YAML; default: camera.yaml beside)"
     )
     predict.add_argument("--frames", type=int, help="stop after so many")
-    predict.add_argument("--write", nargs="+", choices=OUTPUTS, default=OUTPUTS, help="what to write (default: all)")
+    predict.add_argument(
+        "--write", nargs="+", choices=OUTPUTS, default=tuple(OUTPUTS), help="what to write (default: all)"
+    )
 
     add("info", run_info, "the checkpoint, this machine, and which engine is taken here and why", (checkpoint, engine))
 
@@ -87,9 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
     quantize = add("quantize", run_quantize, "add an int8 form, judged on frames with a limit", (checkpoint,))
     quantize.add_argument("source", help="200 frames or more: a folder (with depth/ where there is any) or a video")
-    quantize.add_argument(
-        "-o", "--output", type=Path, help=".safetensors file to write (default: the checkpoint itself)"
-    )
+    quantize.add_argument("-o", "--output", type=Path, required=True, help=".safetensors file to write")
     quantize.add_argument("--frames", type=int, default=200, help="use so many of them, evenly spread")
 
     benchmark = add("benchmark", run_benchmark, "time each backend here at several input sizes", (checkpoint,))
@@ -101,33 +103,30 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def run_predict(options: argparse.Namespace) -> None:
-    """Write depth (16-bit PNG in millimetres, 0 is unknown), a preview beside the picture, and a cloud (PLY)."""
-    source = parse_source(options.source)
-    camera = CameraModel.from_yaml(options.camera) if options.camera else source.camera
-    estimator = load_estimator(options)
-    rectifier = Rectifier(camera)
-    cloud = CloudBuilder(rectifier.camera, dense=True)
-    preview = DepthPreview(0.0, estimator.checkpoint.info.max_depth)
+def run_predict(options: argparse.Namespace) -> int:
+    """Write depth (16-bit PNG in millimetres, 0 is unknown), a preview beside the picture, and a cloud (PLY).
+
+    A frame that cannot be done is named and costs only itself; the exit code is 1 then.
+    """
+    if options.frames is not None and options.frames < 1:
+        raise ValueError(f"--frames: found {options.frames}, expected 1 or more")
+    source = parse_source(options.source, mixed_sizes=True)
+    camera = CameraModel.from_yaml(options.camera) if options.camera else None if source.remark else source.camera
     options.output.mkdir(parents=True, exist_ok=True)
-    frames = islice(source.frames(), options.frames)
-    count = 0
-    with suppress(KeyboardInterrupt):  # How one ends a webcam.
-        for count, frame in enumerate(tqdm(frames, total=options.frames or source.length, unit=" frames"), start=1):
-            rgb = rectifier.rectify(frame.rgb)
-            depth = estimator.predict(rgb, rectifier.camera).depth
-            depth[~rectifier.valid_mask] = np.nan
-            beside = np.hstack((rgb, preview.render(depth)))
-            name = options.output / (frame.name or f"{count - 1:06d}")
-            if "depth" in options.write:
-                write_image(f"{name}_depth.png", millimetres(depth))
-            if "preview" in options.write:
-                write_image(f"{name}_preview.png", cv2.cvtColor(beside, cv2.COLOR_RGB2BGR))
-            if "ply" in options.write:
-                write_ply(f"{name}.ply", cloud.build(depth, rgb))
-    print(f"{count} frames of {options.source} in {options.output}, by {estimator.choice}")
-    if source.remark and not options.camera:
-        print(source.remark)
+    estimator = load_estimator(options)
+    predictor = Predictor(estimator, options.output, options.write, camera, report=partial(tqdm.write, file=sys.stderr))
+    code = 0
+    try:
+        predictor.run(source, options.frames)
+    except KeyboardInterrupt:
+        code = 0 if source.is_live else 130  # it is how one ends a webcam
+    finally:
+        print(f"{predictor.done} frames of {options.source} in {options.output}, by {estimator.choice}")
+        if source.remark and not options.camera:
+            print(source.remark)
+        if predictor.faults:
+            print(f"mono-depth predict: {len(predictor.faults)} not done, named above", file=sys.stderr)
+    return 1 if predictor.faults else code
 
 
 def run_info(options: argparse.Namespace) -> None:
@@ -166,6 +165,8 @@ def run_export(options: argparse.Namespace) -> None:
     from mono_depth_ros.backends.torch_backend import TorchBackend, restore
 
     checkpoint = checkpoints.load(options.checkpoint)
+    if options.output.resolve() == checkpoint.path.resolve().parent:
+        raise ValueError(f"{options.output}: found the checkpoint's own folder, whose files are sealed; name another")
     options.output.mkdir(parents=True, exist_ok=True)
     file = options.output / f"{checkpoint.path.stem}{'.onnx' if options.format == 'onnx' else '.xml'}"
     if options.format == "onnx":
@@ -193,7 +194,7 @@ def run_quantize(options: argparse.Namespace) -> None:
         if index in picked:
             truth, size = source.truth(index), checkpoint.info.input_size
             frames.append(CalibrationFrame.shrunk(frame.rgb, source.camera, truth, size))
-    saved, judgement = quantize(checkpoint, frames, options.output or checkpoint.path)
+    saved, judgement = quantize(checkpoint, frames, options.output)
     print(f"{saved.path}: {judgement}")
 
 
@@ -220,18 +221,6 @@ def load_estimator(options: argparse.Namespace) -> DepthEstimator:
     return DepthEstimator.load(
         options.checkpoint, options.backend, options.device, options.precision, size, options.threads
     )
-
-
-def millimetres(depth: np.ndarray) -> np.ndarray:
-    """Depth (H, W) in metres as uint16; 0 where it is NaN or beyond 65 m."""
-    known = depth < 65.5
-    return np.where(known, np.round(1e3 * np.where(known, depth, 0)), 0).astype(np.uint16)
-
-
-def write_image(path: str, image: np.ndarray) -> None:
-    """Write a PNG; OSError where that fails, which OpenCV only tells by its return value."""
-    if not cv2.imwrite(path, image):
-        raise OSError(f"{path}: can't be written; is the disk full, or the folder read-only?")
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ class EdgeFilter:
         return slope
 
 
-def write_ply(path: str | PathLike[str], cloud: NDArray[np.void]) -> None:
+def write_ply(path: str | PathLike[str], cloud: NDArray[np.void], comment: str = "") -> None:
     """Write the good points of a cloud that CloudBuilder made, of any shape, as a binary little-endian PLY file."""
     good = cloud[np.isfinite(cloud["z"])]
     colours = [("red", "u1"), ("green", "u1"), ("blue", "u1")]
@@ -189,7 +189,15 @@ def write_ply(path: str | PathLike[str], cloud: NDArray[np.void]) -> None:
     for (name, _), shift in zip(colours, (16, 8, 0), strict=True):
         vertices[name] = packed >> shift & 0xFF
     properties = [f"property float {name}" for name, _ in others] + [f"property uchar {name}" for name, _ in colours]
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}", *properties, "end_header"]
+    comments = [f"comment {comment}"] if comment else []
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        *comments,
+        f"element vertex {len(vertices)}",
+        *properties,
+        "end_header",
+    ]
     with open(path, "wb") as file:
         file.write("".join(f"{line}\n" for line in header).encode("ascii"))
         file.write(vertices.tobytes())

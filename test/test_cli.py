@@ -1,5 +1,6 @@
 """`mono-depth` as a user runs it, on real frames and in a process of its own where that matters."""
 
+import configparser
 import re
 import shutil
 import signal
@@ -11,9 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from mono_depth_ros import CameraModel, DepthEstimator, benchmark
+from mono_depth_ros import CameraModel, DepthEstimator, benchmark, cli
 from mono_depth_ros.backends.machine import Machine
-from mono_depth_ros.cli import main, millimetres
+from mono_depth_ros.cli import EXTRAS, main
+from mono_depth_ros.predict import millimetres
+from test.conftest import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def test_a_video_is_read_to_the_frame_asked_for(sealed_checkpoint, office, tmp_p
     assert len(list((tmp_path / "all").iterdir())) == 4
 
 
-def test_ctrl_c_ends_a_long_source_in_good_order(sealed_checkpoint, tmp_path):
+def test_ctrl_c_ends_a_long_source_in_good_order_and_says_that_it_was_not_all(sealed_checkpoint, tmp_path):
     video = tmp_path / "long.avi"
     writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"MJPG"), 30.0, (64, 48))
     for _ in range(5000):
@@ -92,7 +95,7 @@ def test_ctrl_c_ends_a_long_source_in_good_order(sealed_checkpoint, tmp_path):
         printed, _ = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 0 and f"frames of {video} in" in printed
+    assert process.returncode == 130 and f"frames of {video} in" in printed
 
 
 def test_depth_that_is_unknown_or_too_far_for_16_bits_is_zero():
@@ -121,6 +124,8 @@ def test_export_writes_what_pytorch_gives(sealed_checkpoint, tmp_path, capsys, f
     ("arguments", "message"),
     [
         (("predict", "nowhere.jpg", "-o", "out"), "mono-depth predict: source 'nowhere.jpg': found no such file"),
+        (("predict", ".", "-o", "out"), "mono-depth predict: .: found no image; expected files that end in .jpg"),
+        (("predict", "1", "-o", "out", "--frames", "0"), "mono-depth predict: --frames: found 0, expected 1 or more"),
         (("info", "--checkpoint", "gone.safetensors"), "mono-depth info: gone.safetensors: no such checkpoint"),
     ],
 )
@@ -144,6 +149,34 @@ def test_a_backend_that_fails_is_a_row_that_says_why(sealed_checkpoint):
     table = benchmark.measure(sealed_checkpoint, broken, 0)
     assert re.search(r"^\| onnxruntime cuda fp32: .+ \| - \| - \|", table, re.MULTILINE)
     assert re.search(r"^\| openvino cpu fp32 \| \d", table, re.MULTILINE)
+
+
+def test_export_leaves_the_checkpoint_that_it_exports_whole(sealed_checkpoint, capsys):
+    graph = sealed_checkpoint.onnx().read_bytes()
+    assert run("export", "-o", sealed_checkpoint.path.parent, "--checkpoint", sealed_checkpoint.path) == 1
+    assert "found the checkpoint's own folder" in capsys.readouterr().err
+    assert sealed_checkpoint.onnx().read_bytes() == graph
+
+
+def test_quantize_writes_only_where_it_is_told(sealed_checkpoint, tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        run("quantize", tmp_path, "--checkpoint", sealed_checkpoint.path)
+    assert end.value.code == 2 and "required: -o/--output" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("module", "extra"), EXTRAS.items())
+def test_a_module_that_is_missing_is_named_with_the_extra_that_brings_it(module, extra, capsys, monkeypatch):
+    extras = configparser.ConfigParser()
+    extras.read(REPOSITORY / "setup.cfg")
+    package = {"onnx_ir": "onnx-ir", "rclpy": "ros-jazzy-rclpy"}.get(module, module)
+    assert re.search(rf"^{package}\b", extras["options.extras_require"][extra], re.MULTILINE)
+
+    def lacking(*_, **__):
+        raise ModuleNotFoundError(f"No module named '{module}.x'", name=f"{module}.x")
+
+    monkeypatch.setattr(cli, "parse_source", lacking)
+    assert run("predict", "bag", "-o", "out") == 1
+    assert f"pip install 'mono_depth_ros[{extra}]'" in capsys.readouterr().err
 
 
 def test_the_command_starts_without_pytorch_or_ros():

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from mono_depth_ros.io.errors import ImageError, SourceError
-from mono_depth_ros.io.files import IMAGE_SUFFIXES
+from mono_depth_ros.io.files import is_image, is_other_image
 from mono_depth_ros.io.folder import FolderSource
 from mono_depth_ros.io.frames import Frame, Source
 from mono_depth_ros.io.video import VideoSource
@@ -17,8 +17,13 @@ __all__ = ["KINDS", "Frame", "ImageError", "Source", "SourceError", "parse_sourc
 KINDS = "the number of a webcam, a video file, an image or a folder of images, or a rosbag2"
 
 
-def parse_source(text: str) -> Source:
-    """The source that a text names: one of KINDS. Raises SourceError."""
+def parse_source(text: str, mixed_sizes: bool = False) -> Source:
+    """The source that a text names: one of KINDS. Raises SourceError.
+
+    Args:
+        text: from the command line.
+        mixed_sizes: let the images of a folder differ in size from each other, and from the source's camera.
+    """
     if re.fullmatch(r"\d+", text):
         return VideoSource(int(text))
     path = Path(text).expanduser()
@@ -28,4 +33,6 @@ def parse_source(text: str) -> Source:
         from mono_depth_ros.io.bag import BagSource  # rosbags: not among what the node needs
 
         return BagSource(path if path.is_dir() else path.parent)
-    return FolderSource(path) if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES else VideoSource(path)
+    if path.is_dir() or (path.is_file() and (is_image(path) or is_other_image(path))):
+        return FolderSource(path, mixed_sizes)
+    return VideoSource(path)

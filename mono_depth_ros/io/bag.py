@@ -1,6 +1,6 @@
 """A camera's images, depth and camera_info out of a rosbag2; no ROS distribution is needed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.io import compressed, raw
 from mono_depth_ros.io.camera_info import camera_from_info
-from mono_depth_ros.io.errors import ImageError, SourceError
+from mono_depth_ros.io.errors import ImageError, SourceError, raised
 from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
 from mono_depth_ros.io.white import WhiteLevel
 
@@ -70,8 +70,7 @@ class BagSource:
         self._bag = bag
         with self._opened() as reader:
             self._topic = self._color_topic(reader)
-            first = next(self._images(reader), None)
-            assert first is not None  # a topic without messages is not chosen
+            first = next(self._images(reader, raised))
             height, width = first.rgb.shape[:2]
             self.length: int | None = sum(c.msgcount for c in reader.connections if c.topic == self._topic)
             camera = self._camera(reader)
@@ -83,10 +82,10 @@ class BagSource:
         else:
             self.camera, self.remark = camera, ""
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
         """Each image, in the order of recording, with its own stamp."""
         with self._opened() as reader:
-            yield from self._images(reader)
+            yield from self._images(reader, bad)
 
     def truth(self, index: int) -> None:
         """Nobody knows."""
@@ -110,14 +109,15 @@ class BagSource:
         found = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections})) or "no topic"
         raise SourceError(f"{self._bag}: found {found}, expected a topic of colour images, raw or compressed")
 
-    def _images(self, reader: AnyReader) -> Iterator[Frame]:
+    def _images(self, reader: AnyReader, bad: Callable[[ImageError], None]) -> Iterator[Frame]:
         white = WhiteLevel()
         for _, message in messages(reader, self._topic):
             stamp = message.header.stamp
             try:
                 rgb = decode_color(message, white)
             except ImageError as error:
-                raise ImageError(f"{self._bag}: {self._topic}: {error}") from error
+                bad(ImageError(f"{self._bag}: {self._topic} at {stamp.sec}.{stamp.nanosec:09d}: {error}"))
+                continue
             yield Frame(rgb, stamp.sec * 10**9 + stamp.nanosec)
 
     def _camera(self, reader: AnyReader) -> CameraModel | None:

@@ -1,4 +1,4 @@
-"""What cannot be read."""
+"""What cannot be read, and who hears of it."""
 
 from mono_depth_ros.errors import MonoDepthError
 
@@ -9,3 +9,8 @@ class SourceError(MonoDepthError, ValueError):
 
 class ImageError(SourceError):
     """One image, of a file or a message, that cannot be decoded."""
+
+
+def raised(error: ImageError) -> None:
+    """Raise it: who reads images and has no better use for a bad one stops at the first."""
+    raise error

@@ -10,7 +10,25 @@ from mono_depth_ros.io import compressed
 from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.white import WhiteLevel
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".ppm", ".pgm")
+
+_OTHER_PICTURES = (".heic", ".heif", ".gif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".psd")
+# ISO/IEC 14496-12: the kinds of a file that begins with a box `ftyp`; these hold pictures (ISO/IEC 23008-12, AV1).
+_STILL_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1", b"avif", b"avis")
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, by its name or by how it begins, that OpenCV can read here."""
+    return path.suffix.lower() in IMAGE_SUFFIXES or cv2.haveImageReader(str(path))
+
+
+def is_other_image(path: Path) -> bool:
+    """Whether a file is a picture of a kind that is not read here. FFmpeg would make the first tile of one of it."""
+    if path.suffix.lower() in _OTHER_PICTURES:
+        return True
+    with open(path, "rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in _STILL_BRANDS
 
 
 def read_color(path: Path, white: WhiteLevel | None = None) -> NDArray[np.uint8]:
@@ -20,6 +38,8 @@ def read_color(path: Path, white: WhiteLevel | None = None) -> NDArray[np.uint8]
         if compressed.codec_of(data):
             rgb = compressed.decode(data, white=white)  # which refuses what is not whole
             return _by_opencv(data) if _may_be_turned(data) else rgb
+        if (pictures := cv2.imcount(str(path))) > 1:
+            raise ImageError(f"found {pictures} pictures in it, expected one")
         return _by_opencv(data)
     except ImageError as error:
         raise ImageError(f"{path}: {error}") from error

@@ -2,50 +2,85 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.io.errors import SourceError
-from mono_depth_ros.io.files import IMAGE_SUFFIXES, read_color, read_depth
-from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+from mono_depth_ros.io.errors import ImageError, SourceError, raised
+from mono_depth_ros.io.files import IMAGE_SUFFIXES, is_image, is_other_image, read_color, read_depth
+from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess, read_calibration
+from mono_depth_ros.io.png import is_made_by
 from mono_depth_ros.io.white import WhiteLevel
+
+PREDICT = "mono-depth predict"  # what its PNGs say made them
 
 
 class FolderSource:
     """Images by name, in rgb/ or in the folder itself, or one of them; camera.yaml, stamps.csv and depth/ beside them.
 
     stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds since the epoch);
-    depth/<name>.png is 16-bit, millimetres, 0 where unknown, registered to the image.
+    depth/<name>.png is 16-bit, millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote
+    is passed over. A frame has the image's name without its suffix, and with it where there are two of that name.
+
+    Args:
+        path: of the folder or the image.
+        mixed_sizes: let the images differ in size from each other and from `camera`.
     """
 
     rate, is_live = RATE, False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mixed_sizes: bool = False) -> None:
         images = path / "rgb" if (path / "rgb").is_dir() else path
-        files = [path] if path.is_file() else images.iterdir()
-        self._images = sorted((p for p in files if p.suffix.lower() in IMAGE_SUFFIXES), key=_natural)
+        files = [path] if path.is_file() else sorted((p for p in images.iterdir() if p.is_file()), key=_natural)
+        files = [p for p in files if not is_made_by(PREDICT, p)]
+        self._images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES or (path.is_file() and is_image(p))]
+        self._others = [p for p in files if p not in self._images and is_other_image(p)]
         if not self._images:
-            raise SourceError(f"{images}: found no image, expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+            found = f"no image but {self._others[0].name}, of a kind that is not read" if self._others else "no image"
+            raise SourceError(f"{images}: found {found}; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
         self.length: int | None = len(self._images)
         beside = self._images[0].parent
         folder = beside.parent if beside.name == "rgb" else beside
         self._depth = folder / "depth"
         self._stamps = _read_stamps(folder / "stamps.csv", self._images)
-        height, width = read_color(self._images[0]).shape[:2]
-        self.camera, self.remark = calibration_or_guess(folder, width, height)
+        self._mixed_sizes = mixed_sizes
+        calibration = read_calibration(folder) if mixed_sizes else None
+        if calibration:
+            self.camera, self.remark = calibration, ""
+        else:
+            height, width = self._first().shape[:2]
+            self.camera, self.remark = calibration_or_guess(folder, width, height)
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
         """Each image once."""
+        for path in self._others:
+            bad(ImageError(f"{path}: pictures of this kind are not read; convert it to JPEG or PNG"))
         white = WhiteLevel()
+        shared = {stem for stem, number in Counter(path.stem for path in self._images).items() if number > 1}
         for path in self._images:
-            rgb = read_color(path, white)
-            if rgb.shape[:2] != (self.camera.height, self.camera.width):
+            try:
+                rgb = read_color(path, white)
+            except ImageError as error:
+                bad(error)
+                continue
+            if not self._mixed_sizes and rgb.shape[:2] != (self.camera.height, self.camera.width):
                 found, expected = (f"{w}x{h}" for h, w in (rgb.shape[:2], (self.camera.height, self.camera.width)))
-                raise SourceError(f"{path}: found {found} pixels, expected {expected} like the images before it")
-            yield Frame(rgb, self._stamps.get(path.stem), path.stem)
+                bad(ImageError(f"{path}: found {found} pixels, expected {expected} like the images before it"))
+                continue
+            yield Frame(rgb, self._stamps.get(path.stem), path.name if path.stem in shared else path.stem)
+
+    def _first(self) -> NDArray[np.uint8]:
+        """The first image that can be read; raises the error of the first where there is none."""
+        errors = []
+        for path in self._images:
+            try:
+                return read_color(path)
+            except ImageError as error:
+                errors.append(error)
+        raise errors[0]
 
     def truth(self, index: int) -> NDArray[np.float32] | None:
         """The depth image of the same name, unknown everywhere where there is none; None without depth/."""

@@ -1,6 +1,6 @@
 """What every source hands out: frames in order, and what is known of their lens."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.io.errors import SourceError
+from mono_depth_ros.io.errors import ImageError, SourceError, raised
 
 RATE = 30.0  # frames a second of what does not say
 
@@ -40,26 +40,36 @@ class Source(Protocol):
     length: int | None
     is_live: bool
 
-    def frames(self) -> Iterator[Frame]:
-        """All frames; some sources never end. Raises SourceError."""
+    def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
+        """All frames; some sources never end. An image that cannot be read goes to `bad`. Raises SourceError."""
 
     def truth(self, index: int) -> NDArray[np.float32] | None:
         """Depth (H, W) of frame number index in metres along the optical axis, 0 where unknown, or None."""
 
 
 def calibration_or_guess(folder: Path | None, width: int, height: int) -> tuple[CameraModel, str]:
-    """The camera of camera.yaml in a folder, else one with NYU Depth V2's field of view and a remark that says so."""
-    path = folder and folder / "camera.yaml"
-    if path and path.is_file():
-        try:
-            camera = CameraModel.from_yaml(path)
-        except ValueError as error:
-            raise SourceError(str(error)) from error
-        if (camera.width, camera.height) != (width, height):
-            found = f"{camera.width}x{camera.height}"
-            raise SourceError(f"{path}: found a calibration for {found}, the images are {width}x{height}")
-        return camera, ""
+    """The camera of camera.yaml in a folder, else one that is assumed and a remark that says so. Raises SourceError."""
+    camera = read_calibration(folder) if folder else None
+    if camera is None:
+        text = "no camera.yaml: a field of view of 63 degrees is assumed, and depth is as wrong as that is"
+        return assumed_camera(width, height), text
+    if (camera.width, camera.height) != (width, height):
+        found = f"{camera.width}x{camera.height}"
+        raise SourceError(f"{folder}/camera.yaml: found a calibration for {found}, the images are {width}x{height}")
+    return camera, ""
+
+
+def read_calibration(folder: Path) -> CameraModel | None:
+    """The camera of camera.yaml in a folder, if there is such a file. Raises SourceError."""
+    path = folder / "camera.yaml"
+    try:
+        return CameraModel.from_yaml(path) if path.is_file() else None
+    except ValueError as error:
+        raise SourceError(str(error)) from error
+
+
+def assumed_camera(width: int, height: int) -> CameraModel:
+    """A camera whose longer side spans NYU Depth V2's field of view."""
     nyu = CameraModel.nyu()
     focal = nyu.fx * max(width, height) / nyu.width
-    camera = CameraModel(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)
-    return camera, "no camera.yaml: a field of view of 63 degrees is assumed, and depth is as wrong as that is"
+    return CameraModel(width, height, focal, focal, (width - 1) / 2, (height - 1) / 2)

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -13,6 +14,7 @@ from mono_depth_ros.io.errors import ImageError
 START = b"\x89PNG\r\n\x1a\n"
 
 _GREY, _GREY_ALPHA = 0, 4  # colour types
+_HEADER_END = len(START) + 25  # IHDR has 13 bytes, and 12 around them
 
 
 class Header(NamedTuple):
@@ -55,3 +57,26 @@ def decode(data: bytes, flags: int = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) -> 
     if pixels is None:
         raise ImageError("damaged PNG: OpenCV cannot decode it")
     return pixels
+
+
+def encode(image: NDArray, software: str = "") -> bytes:
+    """A PNG of (H, W) or BGR (H, W, 3), uint8 or uint16, which says what software made it."""
+    done, data = cv2.imencode(".png", image)
+    assert done
+    content = data.tobytes()
+    if not software:
+        return content
+    return content[:_HEADER_END] + _text_chunk(software) + content[_HEADER_END:]
+
+
+def is_made_by(software: str, path: Path) -> bool:
+    """Whether a file is a PNG that `encode` made, and says so."""
+    chunk = _text_chunk(software)
+    with open(path, "rb") as file:
+        return file.read(_HEADER_END + len(chunk))[_HEADER_END:] == chunk
+
+
+def _text_chunk(software: str) -> bytes:
+    """PNG specification, 11.3.3.2: the keyword Software."""
+    content = b"tEXtSoftware\0" + software.encode("latin-1")
+    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))

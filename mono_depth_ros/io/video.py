@@ -1,13 +1,16 @@
 """Frames of a webcam or a video file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from mono_depth_ros.io.errors import SourceError
+from mono_depth_ros.io.errors import ImageError, SourceError, raised
 from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+
+# What a container says of its length may be off by so much: frames, and share.
+_FEW, _SHARE = 2, 0.02
 
 
 class VideoSource:
@@ -15,6 +18,7 @@ class VideoSource:
 
     def __init__(self, device: int | Path) -> None:
         self._device = device
+        self._name = f"webcam {device}" if isinstance(device, int) else f"video {device}"
         self.is_live = isinstance(device, int)
         capture = self._opened()
         width, height = (round(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -29,22 +33,23 @@ class VideoSource:
         device = self._device
         capture = cv2.VideoCapture(device if isinstance(device, int) else str(device))
         if not capture.isOpened():
-            what = f"webcam {device}" if self.is_live else f"video {device}"
             expected = "a camera at /dev/video with that number" if self.is_live else "a file that FFmpeg can decode"
-            raise SourceError(f"{what}: found nothing that opens, expected {expected}")
+            raise SourceError(f"{self._name}: found nothing that opens, expected {expected}")
         return capture
 
-    def frames(self) -> Iterator[Frame]:
-        """Read until the end of the file, or the camera is gone."""
-        capture = self._opened()
+    def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
+        """Read until the end of the file, or the camera is gone; a file that ends too early is `bad`."""
+        capture, number = self._opened(), 0
         try:
-            while True:
-                read, bgr = capture.read()
-                if not read:
-                    return
-                yield Frame(np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8), None)
+            while (image := capture.read())[0]:
+                number += 1
+                yield Frame(np.asarray(cv2.cvtColor(image[1], cv2.COLOR_BGR2RGB), np.uint8), None)
         finally:
             capture.release()
+        if number == 0:
+            raise SourceError(f"{self._name}: found no frame in it")
+        if self.length and number < self.length - max(_FEW, _SHARE * self.length):
+            bad(ImageError(f"{self._name}: ends after {number} of {self.length} frames: it is cut short or damaged"))
 
     def truth(self, index: int) -> None:
         """Nobody knows."""

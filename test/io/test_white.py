@@ -80,10 +80,10 @@ def image(encoding: str, samples: np.ndarray) -> Image:
     return Image(60, 80, encoding, 0, samples[0].nbytes, array.array("B", samples.tobytes()))
 
 
-def test_real_streams_show_their_white_within_a_few_frames(shared_data):
+def test_real_streams_show_their_white_within_a_few_frames(real_frames):
     for name in ("tum_fr1_rpy", "hololens_office", "redkitchen_video"):
         white = WhiteLevel()
-        for file in sorted((shared_data / name / "rgb").iterdir())[:60]:
+        for file in sorted((real_frames / name / "rgb").iterdir())[:60]:
             grey = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(int)
             white.of((grey * 4095 // 255).astype(np.uint16))
         assert white.value == 4095, name

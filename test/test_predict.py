@@ -1,0 +1,210 @@
+"""`mono-depth predict` on what users have: each picture is right or refused by name, and the exit code tells."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mono_depth_ros import DepthEstimator, cli
+from test.conftest import REPOSITORY
+
+CALIBRATION = """
+image_width: 64
+image_height: 48
+camera_matrix: {rows: 3, cols: 3, data: [50.0, 0, 31.5, 0, 51.0, 23.5, 0, 0, 1]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0, 0, 0, 0, 0]}
+"""
+
+
+def picture(height: int = 48, width: int = 64) -> np.ndarray:
+    """BGR slopes."""
+    down, across = np.mgrid[:height, :width]
+    return np.dstack([255 * across / width, 255 * down / height, 128 + 0 * across]).astype(np.uint8)
+
+
+def write(path: Path, height: int = 48, width: int = 64) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), picture(height, width))
+    return path
+
+
+@pytest.fixture(scope="module")
+def estimator(sealed_checkpoint):
+    """One for all: starting one takes longer than a test."""
+    return DepthEstimator.load(sealed_checkpoint.path, input_size=(96, 128))
+
+
+@pytest.fixture
+def predict(estimator, tmp_path, monkeypatch):
+    """Run the command on a source; returns the exit code."""
+    monkeypatch.setattr(cli, "load_estimator", lambda options: estimator)
+
+    def run(source: Path, *more: object, output: Path = tmp_path / "out", wanted: tuple[str, ...] = ("depth",)) -> int:
+        return cli.main([str(a) for a in ("predict", source, "-o", output, "--write", *wanted, *more)])
+
+    return run
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def depth_of(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+@pytest.mark.parametrize("cut", [b"", b"\xff\xd9"], ids=["cut", "cut with an end marker"])
+def test_a_damaged_picture_costs_only_itself_and_is_told(predict, tmp_path, capsys, cut: bytes):
+    for name in ("a", "c"):
+        write(tmp_path / "in" / f"{name}.jpg")
+    bad = write(tmp_path / "in" / "b.jpg", 480, 640)
+    data = bad.read_bytes()
+    bad.write_bytes(data[: len(data) // 2] + cut)
+    assert predict(tmp_path / "in") == 1
+    printed = capsys.readouterr()
+    assert f"not done: {bad}: " in printed.err and "1 not done, named above" in printed.err
+    assert "2 frames of" in printed.out and names(tmp_path / "out") == ["a_depth.png", "c_depth.png"]
+
+
+def test_pictures_that_differ_in_nothing_but_their_suffix_have_a_file_each(predict, tmp_path):
+    for name in ("a.jpg", "a.png", "b.png"):
+        write(tmp_path / "in" / name)
+    assert predict(tmp_path / "in") == 0
+    assert names(tmp_path / "out") == ["a.jpg_depth.png", "a.png_depth.png", "b_depth.png"]
+
+
+@pytest.mark.parametrize("first", ["a", "z"])
+def test_pictures_of_several_sizes_are_each_done_with_their_own_lens(predict, tmp_path, capsys, first: str):
+    write(tmp_path / "in" / "m.png", 48, 64)
+    write(tmp_path / "in" / f"{first}.png", 64, 48)
+    assert predict(tmp_path / "in", wanted=("depth", "preview", "ply")) == 0
+    assert "a field of view of 63 degrees is assumed" in capsys.readouterr().out
+    assert depth_of(tmp_path / "out" / "m_depth.png").shape == (48, 64)
+    assert depth_of(tmp_path / "out" / f"{first}_depth.png").shape == (64, 48)
+
+
+@pytest.mark.parametrize("odd", ["a", "z"])
+def test_a_picture_that_is_not_of_the_calibrated_camera_is_refused(predict, tmp_path, capsys, odd: str):
+    write(tmp_path / "in" / "m.png", 48, 64)
+    write(tmp_path / "in" / f"{odd}.png", 96, 128)
+    (tmp_path / "in" / "camera.yaml").write_text(CALIBRATION)
+    assert predict(tmp_path / "in") == 1
+    assert f"{odd}: found 128x96 pixels, expected the calibration's 64x48" in capsys.readouterr().err
+    assert names(tmp_path / "out") == ["m_depth.png"]
+
+
+def test_what_predict_wrote_is_no_input_and_is_written_anew(predict, tmp_path, capsys):
+    folder = write(tmp_path / "in" / "a.jpg").parent
+    everything = ("depth", "preview", "ply")
+    assert predict(folder, output=folder, wanted=everything) == 0
+    assert predict(folder, output=folder, wanted=everything) == 0
+    assert names(folder) == ["a.jpg", "a.ply", "a_depth.png", "a_preview.png"]
+    assert capsys.readouterr().out.count("1 frames of") == 2
+    (folder / "a.jpg").unlink()
+    assert predict(folder) == 1
+    assert "found no image" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "name"), [("depth", "a_depth.png"), ("preview", "a_preview.png"), ("ply", "a.ply")])
+def test_no_file_of_another_origin_is_overwritten(predict, tmp_path, capsys, kind: str, name: str):
+    source = write(tmp_path / "a.jpg")
+    other = tmp_path / name
+    other.write_bytes(b"somebody's")
+    assert predict(source, output=tmp_path, wanted=(kind,)) == 1
+    assert f"{other} is there already" in capsys.readouterr().err and other.read_bytes() == b"somebody's"
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1", b"avif"])
+@pytest.mark.parametrize("name", ["a.heic", "a.mp4", "a"])
+def test_a_picture_of_a_kind_that_is_not_read_is_no_video_of_its_tiles(predict, tmp_path, capsys, brand, name: str):
+    path = tmp_path / name
+    path.write_bytes(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0" + bytes(500))
+    assert predict(path) == 1
+    printed = capsys.readouterr().err
+    assert str(path) in printed or name in printed
+    assert not (tmp_path / "out").exists() or names(tmp_path / "out") == []
+
+
+def test_pictures_of_other_kinds_in_a_folder_are_told_and_the_rest_is_done(predict, tmp_path, capsys):
+    write(tmp_path / "in" / "a.jpg")
+    (tmp_path / "in" / "b.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(500))
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    assert predict(tmp_path / "in") == 1
+    assert "b.HEIC: pictures of this kind are not read; convert it to JPEG or PNG" in capsys.readouterr().err
+    assert names(tmp_path / "out") == ["a_depth.png"]
+
+
+def test_a_file_of_several_pictures_is_refused(predict, tmp_path, capsys):
+    pages = tmp_path / "in" / "pages.tif"
+    pages.parent.mkdir()
+    cv2.imwritemulti(str(pages), [picture()] * 3)
+    assert predict(pages) == 1
+    assert f"{pages}: found 3 pictures in it, expected one" in capsys.readouterr().err
+
+
+def test_a_picture_is_known_by_its_content_where_its_name_says_nothing(predict, tmp_path):
+    path = write(tmp_path / "a.png").rename(tmp_path / "upload")
+    assert predict(path) == 0
+    assert depth_of(tmp_path / "out" / "upload_depth.png").shape == (48, 64)
+
+
+def test_a_turned_jpeg_gives_depth_as_it_is_seen(predict, tmp_path):
+    path = write(tmp_path / "a.jpg")
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    data = path.read_bytes()
+    path.write_bytes(data[:2] + b"\xff\xe1" + (2 + len(exif)).to_bytes(2, "big") + exif + data[2:])
+    assert predict(path) == 0
+    assert depth_of(tmp_path / "out" / "a_depth.png").shape == (64, 48)
+
+
+def test_a_cut_video_is_told_and_what_it_has_is_done(predict, tmp_path, capsys):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
+    for _ in range(40):
+        writer.write(np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    assert predict(path) == 0 and len(names(tmp_path / "out")) == 40
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert predict(path, output=tmp_path / "half") == 1
+    found = len(names(tmp_path / "half"))
+    assert 10 <= found <= 22
+    assert f"video {path}: ends after {found} of 40 frames: it is cut short or damaged" in capsys.readouterr().err
+
+
+def test_a_video_without_a_frame_is_an_error(predict, tmp_path, capsys):
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (64, 48))
+    writer.release()
+    assert predict(path) == 1
+    assert f"video {path}: found no" in capsys.readouterr().err
+
+
+def test_a_bad_message_of_a_bag_costs_only_itself_and_is_told(predict, tmp_path, capsys):
+    pytest.importorskip("rosbags")
+    from test.io.test_sources import bag_messages, write_bag
+
+    images, infos = bag_messages(3, "bgr8")
+    images[1].encoding = "rgb565"
+    bag = write_bag(tmp_path / "bag", images, infos, "/cam/image_raw")
+    assert predict(bag) == 1
+    assert "/cam/image_raw at 1700000001.000000005: encoding 'rgb565' is unknown" in capsys.readouterr().err
+    assert names(tmp_path / "out") == ["000000_depth.png", "000001_depth.png"]
+
+
+def test_12_megapixels_take_less_than_a_gigabyte_and_give_depth_of_every_pixel(sealed_checkpoint, tmp_path):
+    path = write(tmp_path / "large.jpg", 3000, 4000)
+    command = [sys.executable, "-m", "mono_depth_ros.cli", "predict", path, "-o", tmp_path / "out"]
+    command += ["--checkpoint", sealed_checkpoint.path, "--input-size", "96", "128"]
+    # A child's peak begins with that of who starts it, which is large here: a small process stands between.
+    watcher = "import resource, subprocess, sys\nassert subprocess.run(sys.argv[1:], stdout=2).returncode == 0\n"
+    watcher += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    arguments = [sys.executable, "-c", watcher, *map(str, command)]
+    done = subprocess.run(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    assert int(done.stdout) < 2**20  # KiB
+    assert depth_of(tmp_path / "out" / "large_depth.png").shape == (3000, 4000)
+    assert cv2.imread(str(tmp_path / "out" / "large_preview.png")).shape[0] == 3000 // 4
