@@ -22,7 +22,7 @@ from mono_depth_ros.errors import MonoDepthError
 
 OUTPUTS = ("depth", "log_error")
 CHECKED_SIZES = ((128, 96), (96, 160))
-# Metres, of a single-precision engine from PyTorch.
+# Metres, of a single-precision backend from PyTorch.
 FP32_TOLERANCE = 1e-3
 
 
@@ -33,7 +33,7 @@ class ExportError(MonoDepthError, ValueError):
 def seal(network: nn.Module, info: CheckpointInfo, path: str | PathLike[str]) -> Checkpoint:
     """Write a sealed checkpoint of a `DepthNetwork`, ONNX form included; ``info``'s hashes are filled in.
 
-    Its weights are rounded first, see `round_weights`; a network that is measured before should be rounded before.
+    Its weights are rounded, see `round_weights`; a network that is measured before should be rounded before.
 
     Raises:
         ExportError: see `to_onnx`.
@@ -45,26 +45,16 @@ def seal(network: nn.Module, info: CheckpointInfo, path: str | PathLike[str]) ->
 
 
 def round_weights(network: nn.Module) -> nn.Module:
-    """Round each convolution's weight to what an engine in bfloat16 makes of it; in place, and twice is as once.
+    """Round each convolution's weight to the float16 that a checkpoint stores; in place, and twice is as once.
 
-    Such an engine multiplies the weight by the scale of the batch normalisation behind it, then rounds. EfficientNet's
-    first two blocks feel that: depth shifts by half a percent. So the weights are rounded for all engines alike, and
-    what is measured in PyTorch is what a robot runs.
+    Eleven bits keep what fine-tuning did; bfloat16's eight sent more than a third of the changed weights back. A
+    backend in bfloat16 rounds the weights again when it loads them, multiplied by the batch normalisation behind: on
+    ten frames of NYU Depth V2 that and its arithmetic move depth by 0.4 to 0.6 % on average, its mean by at most 0.4 %.
     """
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    for conv, behind in zip(layers, [*layers[1:], None], strict=True):
-        if isinstance(conv, nn.Conv2d):
-            scale = folded_scale(behind) if isinstance(behind, nn.BatchNorm2d) else torch.ones(conv.out_channels)
-            scale = scale.view(-1, 1, 1, 1)
-            conv.weight.data = ((conv.weight.data * scale).bfloat16().float() / scale).half().float()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.half().float()
     return network
-
-
-def folded_scale(norm: nn.BatchNorm2d) -> Tensor:
-    """What a batch normalisation multiplies each channel by, once trained; 1 for a channel that it switches off."""
-    assert norm.running_var is not None
-    scale = norm.weight.data / torch.sqrt(norm.running_var + norm.eps)
-    return torch.where(scale == 0, 1.0, scale)
 
 
 def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:

@@ -1,13 +1,15 @@
 """PyTorch: CUDA graphs in half precision on a GPU, channels-last float32 on a CPU."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from itertools import pairwise
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.fx import Tracer
+from torch.fx.proxy import TraceError
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mono_depth_ros.backends import SIZES_KEPT, BackendError, Maps, Size, interpolation
@@ -30,20 +32,53 @@ def restore(checkpoint: Checkpoint) -> DepthNetwork:
 
 
 def fold_norms(network: nn.Module) -> nn.Module:
-    """Multiply each batch normalisation into the convolution before it, in place; the network is in evaluation mode.
+    """Multiply each batch normalisation into the convolution whose output it alone takes, in place.
 
-    It saves half of the steps, and checkpoints are sealed so that half precision rounds these products well; see
-    `mono_depth_ros.export.round_weights`.
+    The network is in evaluation mode. It saves half of the steps.
     """
-    layers = [(n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)]
-    for (_, conv), (name, norm) in pairwise(layers):
-        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            folded = fuse_conv_bn_eval(conv, norm)
-            conv.weight, conv.bias = folded.weight, folded.bias
-            parent, _, child = name.rpartition(".")
-            # timm's batch normalisation has the activation within.
-            setattr(network.get_submodule(parent), child, getattr(norm, "act", nn.Identity()))
+    for part, conv_name, norm_name in foldable(network):
+        conv, norm = part.get_submodule(conv_name), part.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        folded = fuse_conv_bn_eval(conv, norm)
+        conv.weight, conv.bias = folded.weight, folded.bias
+        parent, _, child = norm_name.rpartition(".")
+        # timm's batch normalisation has the activation within.
+        setattr(part.get_submodule(parent), child, getattr(norm, "act", nn.Identity()))
     return network
+
+
+def foldable(network: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """A part of the network, a convolution in it, and the normalisation that alone takes its output.
+
+    The order in which modules are registered says nothing: a DenseNet normalises first. So each part's graph is traced;
+    of a part that cannot be, such as one with a branch, each child's.
+    """
+    try:
+        graph = _Tracer().trace(network)
+    except (TraceError, TypeError, NotImplementedError):  # the last is of a ModuleList
+        for child in network.children():
+            yield from foldable(child)
+        return
+    modules = dict(network.named_modules())
+    calls = Counter(str(node.target) for node in graph.nodes if node.op == "call_module")
+    for node in graph.nodes:
+        if node.op == "call_module" and isinstance(modules[str(node.target)], nn.BatchNorm2d):
+            (source,) = node.all_input_nodes
+            pair = str(source.target), str(node.target)
+            if (
+                isinstance(modules.get(pair[0]), nn.Conv2d)
+                and len(source.users) == 1
+                and calls[pair[0]] == calls[pair[1]] == 1
+            ):
+                yield network, *pair
+
+
+class _Tracer(Tracer):
+    """Takes convolutions and normalisations for whole steps, also those of timm."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether the graph does not show what is within."""
+        return isinstance(m, nn.Conv2d | nn.BatchNorm2d) or super().is_leaf_module(m, module_qualified_name)
 
 
 class FrameNetwork(nn.Module):
