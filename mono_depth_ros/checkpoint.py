@@ -1,8 +1,9 @@
 """A sealed checkpoint: safetensors weights, their metadata and the ONNX forms beside them, all verified by SHA-256.
 
 One checkpoint is up to three files with the same stem: ``name.safetensors`` (weights and metadata), ``name.onnx`` (the
-same network for CPU engines) and, where it was quantised, ``name.int8.onnx``. Nothing is ever unpickled. The seal finds
-damage and careless edits; it can't prove who made the file, so compare `Checkpoint.sha256` with the published one.
+same network for the backends without PyTorch) and, where it was quantised, ``name.int8.onnx``. Nothing is ever
+unpickled. The seal finds damage and careless edits; it can't prove who made the file, so compare `Checkpoint.sha256`
+with the published one.
 """
 
 import hashlib
@@ -87,7 +88,7 @@ class Checkpoint:
         return {k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in tensors.items()}
 
     def onnx(self) -> Path:
-        """The verified ONNX form, for the engines that need no PyTorch. Raises `CheckpointError`."""
+        """The verified ONNX form, for the backends that need no PyTorch. Raises `CheckpointError`."""
         advice = "make it with `mono-depth export` or install the package again"
         return _verified(self.path.with_suffix(".onnx"), self.info.onnx_sha256, advice)
 

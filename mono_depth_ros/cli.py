@@ -51,11 +51,11 @@ def parser() -> argparse.ArgumentParser:
 
     checkpoint = argparse.ArgumentParser(add_help=False)
     checkpoint.add_argument("--checkpoint", type=Path, help="a .safetensors file (default: the one that ships)")
-    engine = argparse.ArgumentParser(add_help=False)
-    engine.add_argument("--backend", choices=select.BACKENDS, default="auto")
-    engine.add_argument("--device", choices=select.DEVICES, default="auto")
-    engine.add_argument("--precision", choices=select.PRECISIONS, default="auto")
-    engine.add_argument("--threads", type=int, default=0, help="of the CPU (default: the engine's choice)")
+    backend = argparse.ArgumentParser(add_help=False)
+    backend.add_argument("--backend", choices=select.BACKENDS, default="auto")
+    backend.add_argument("--device", choices=select.DEVICES, default="auto")
+    backend.add_argument("--precision", choices=select.PRECISIONS, default="auto")
+    backend.add_argument("--threads", type=int, default=0, help="of the CPU (default: the backend's choice)")
     size = argparse.ArgumentParser(add_help=False)
     size.add_argument(
         "--input-size",
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    predict = add("predict", run_predict, "write the depth of pictures", (checkpoint, engine, size))
+    predict = add("predict", run_predict, "write the depth of pictures", (checkpoint, backend, size))
     predict.add_argument("source", help="an image, a folder of them, a video, a webcam's number, or a rosbag2")
     predict.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     predict.add_argument(
@@ -81,10 +81,10 @@ def parser() -> argparse.ArgumentParser:
         "--write", nargs="+", choices=OUTPUTS, default=tuple(OUTPUTS), help="what to write (default: all)"
     )
 
-    add("info", run_info, "the checkpoint, this machine, and which engine is taken here and why", (checkpoint, engine))
+    add("info", run_info, "the checkpoint, this machine, and the backend taken here", (checkpoint, backend))
 
     export = add(
-        "export", run_export, "write the network for other engines, checked against PyTorch", (checkpoint, size)
+        "export", run_export, "write the network for other backends, checked against PyTorch", (checkpoint, size)
     )
     export.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     export.add_argument("--format", choices=("onnx", "openvino"), default="onnx")
@@ -130,7 +130,7 @@ def run_predict(options: argparse.Namespace) -> int:
 
 
 def run_info(options: argparse.Namespace) -> None:
-    """Print the checkpoint's metadata, the machine's, and each engine that would run here."""
+    """Print the checkpoint's metadata, the machine's, and each backend that would run here."""
     checkpoint = checkpoints.load(options.checkpoint)
     info = checkpoint.info
     print(f"checkpoint     {checkpoint.path}")
@@ -147,11 +147,11 @@ def run_info(options: argparse.Namespace) -> None:
     }
     here = machine.detect()
     rows["machine"] = f"{here.cpu}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, GPU: {here.gpu or 'none'}"
-    rows["engines"] = ", ".join(here.versions)
+    rows["backends"] = ", ".join(here.versions)
     request = (options.backend, options.device, options.precision)
     for name, value in rows.items():
         print(f"{name:15}{value or '-'}")
-    engine, taken = select.start(checkpoint, info.input_size, *request, options.threads, here)
+    _, taken = select.start(checkpoint, info.input_size, *request, options.threads, here)
     print(f"{'taken':15}{taken}")
     for choice in select.candidates(here, bool(info.int8_sha256), *request):
         if (choice.backend, choice.device) != (taken.backend, taken.device):

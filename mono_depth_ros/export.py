@@ -62,7 +62,7 @@ def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:
 
     Its input is ``image``, uint8 (1, height, width, 3) RGB, any multiples of 32; its outputs are ``depth`` and, where
     the network has it, ``log_error``, float32 (1, height, width). Convolution weights are stored in float16, as in the
-    checkpoint, and become float32 when an engine loads the graph: the arithmetic is that of PyTorch, at half the size.
+    checkpoint, and become float32 when a backend loads the graph: the arithmetic is that of PyTorch, at half the size.
 
     Raises `ExportError` where the graph differs from PyTorch by more than 1 mm.
     """
@@ -73,13 +73,13 @@ def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:
         outputs = OUTPUTS[: len(graph(image))]
     # Each operation of the network scales with its input, so a graph traced at one size, which is quick, fits all;
     # the check below, at other sizes, would notice a network for which that is not so.
-    program = torch.onnx.export(
+    exported = torch.onnx.export(
         graph, (image,), input_names=["image"], output_names=list(outputs), dynamo=True, verbose=False
     )
-    assert program is not None
+    assert exported is not None
     # The exporter notes source paths of this machine at every node.
-    ClearMetadataAndDocStringPass()(program.model)
-    content = _tidied(program.model_proto).SerializeToString()
+    ClearMetadataAndDocStringPass()(exported.model)
+    content = _tidied(exported.model_proto).SerializeToString()
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in CHECKED_SIZES]
     require_parity(TorchBackend(graph.network, info), OpenVinoBackend(content), frames)
@@ -122,7 +122,7 @@ def to_openvino(onnx_file: Path, xml: Path, size: tuple[int, int] | None = None)
 
 @dataclass(frozen=True)
 class Parity:
-    """How far one engine is from another on the same frames: metres at worst, and the mean relative difference."""
+    """How far one backend is from another on the same frames: metres at worst, and the mean relative difference."""
 
     worst: float
     abs_rel: float
@@ -140,7 +140,7 @@ def require_parity(reference: Backend, other: Backend, frames: list[np.ndarray])
 
 
 def parity(reference: Backend, other: Backend, frames: list[np.ndarray]) -> Parity:
-    """Compare the depth of two engines over frames (h, w, 3) uint8 of network sizes."""
+    """Compare the depth of two backends over frames (h, w, 3) uint8 of network sizes."""
     worst, relative = 0.0, []
     for frame in frames:
         expected = reference.infer(frame, frame.shape[:2])[0].copy()

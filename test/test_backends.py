@@ -1,4 +1,4 @@
-"""Every engine against PyTorch on real frames, and the choice of one on all sorts of machines."""
+"""Every backend against PyTorch on real frames, and the choice of one on all sorts of machines."""
 
 import ctypes
 import logging
@@ -48,13 +48,13 @@ def infer(backend, rgb):
     return backend.infer(rgb, rgb.shape[:2])
 
 
-def mean_difference(engine, reference, folder, size):
+def mean_difference(backend, reference, folder, size):
     """Mean relative difference of depth over real frames of different rooms."""
     differences = []
     for index in range(10, 795, 100):
         rgb = frame_of(folder, size, index)
         expected = infer(reference, rgb)[0].copy()
-        differences.append(np.mean(np.abs(infer(engine, rgb)[0] - expected) / expected))
+        differences.append(np.mean(np.abs(infer(backend, rgb)[0] - expected) / expected))
     return np.mean(differences)
 
 
@@ -70,8 +70,8 @@ def reference(weights):
 
 
 @pytest.fixture(params=["openvino", "onnxruntime"])
-def engine(request, weights):
-    """Each engine that runs the ONNX form on a CPU, in single precision."""
+def backend(request, weights):
+    """Each backend that runs the ONNX form on a CPU, in single precision."""
     kind = {"openvino": OpenVinoBackend, "onnxruntime": OnnxRuntimeBackend}[request.param]
     return kind(weights.onnx())
 
@@ -80,10 +80,10 @@ def engine(request, weights):
 
 
 @pytest.mark.parametrize("size", [(480, 640), (256, 320), (352, 640)])
-def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, real_frames, size):
+def test_single_precision_is_pytorch_within_a_millimetre(backend, reference, real_frames, size):
     rgb = frame_of(real_frames, size)
     expected, expected_error = infer(reference, rgb)
-    depth, log_error = infer(engine, rgb)
+    depth, log_error = infer(backend, rgb)
     assert depth.shape == log_error.shape == size and depth.dtype == log_error.dtype == np.float32
     np.testing.assert_allclose(depth, expected, atol=1e-3, rtol=0)
     np.testing.assert_allclose(log_error, expected_error, atol=1e-3, rtol=0)
@@ -91,8 +91,8 @@ def test_single_precision_is_pytorch_within_a_millimetre(engine, reference, real
 
 @pytest.mark.skipif("BF16" not in HERE.openvino, reason="OpenVINO has no bfloat16 on this CPU")
 def test_bfloat16_is_pytorch_within_a_hundredth(weights, reference, real_frames):
-    engine = OpenVinoBackend(weights.onnx(), "bf16")
-    assert 0 < mean_difference(engine, reference, real_frames, weights.info.input_size) < 0.01
+    backend = OpenVinoBackend(weights.onnx(), "bf16")
+    assert 0 < mean_difference(backend, reference, real_frames, weights.info.input_size) < 0.01
 
 
 @pytest.mark.skipif(not HERE.native_int8, reason="the CPU has no native int8, which is less exact")
@@ -111,9 +111,9 @@ def test_int8_costs_at_most_three_percent(weights, real_frames):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-4), ("fp16", 0.01), ("bf16", 0.02)])
 def test_cuda_graphs_give_what_the_cpu_gives(weights, reference, real_frames, precision, limit):
-    engine = TorchBackend(restore(weights), weights.info, "cuda", precision)
+    backend = TorchBackend(restore(weights), weights.info, "cuda", precision)
     for size in (weights.info.input_size, SIZE, weights.info.input_size):
-        assert mean_difference(engine, reference, real_frames, size) < limit
+        assert mean_difference(backend, reference, real_frames, size) < limit
 
 
 def test_half_precision_runs_in_pytorch_within_a_hundredth(weights, reference, real_frames):
@@ -145,17 +145,17 @@ def test_batch_normalisation_is_folded_away_without_a_difference(encoder, left):
     assert sum(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules()) == left
 
 
-def test_changing_sizes_changes_no_result(engine, reference):
+def test_changing_sizes_changes_no_result(backend, reference):
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (96, 64), (32, 32), (64, 96))]
     for frame in frames:
-        np.testing.assert_allclose(infer(engine, frame)[0], infer(reference, frame)[0], atol=1e-3)
+        np.testing.assert_allclose(infer(backend, frame)[0], infer(reference, frame)[0], atol=1e-3)
 
 
-def test_results_lie_in_the_same_arrays_each_time(engine):
-    black = infer(engine, np.zeros((*SIZE, 3), np.uint8))
+def test_results_lie_in_the_same_arrays_each_time(backend):
+    black = infer(backend, np.zeros((*SIZE, 3), np.uint8))
     kept = black[0].copy()
-    white = infer(engine, np.full((*SIZE, 3), 255, np.uint8))
+    white = infer(backend, np.full((*SIZE, 3), 255, np.uint8))
     assert all(np.shares_memory(a, b) for a, b in zip(black, white, strict=True))
     assert not np.array_equal(kept, white[0])
 
@@ -190,10 +190,10 @@ def test_pytorch_resizes_as_the_others_do_to_a_level(old, new):
 
 
 @pytest.mark.parametrize("size", [(480, 640), (720, 1280), (60, 80)])
-def test_an_image_of_any_size_gives_what_pytorch_gives(engine, reference, real_frames, size):
+def test_an_image_of_any_size_gives_what_pytorch_gives(backend, reference, real_frames, size):
     rgb = frame_of(real_frames, size)
     expected = reference.infer(rgb, SIZE)[0]
-    assert np.mean(np.abs(engine.infer(rgb, SIZE)[0] - expected) / expected) < 0.01  # Some colours differ by a level.
+    assert np.mean(np.abs(backend.infer(rgb, SIZE)[0] - expected) / expected) < 0.01  # Some colours differ by a level.
 
 
 def test_what_pytorch_lays_out_depends_on_the_sizes_alone(weights):
@@ -263,10 +263,10 @@ def test_weights_that_were_measured_rounded_are_the_sealed_ones(sealed_checkpoin
 # --- Errors
 
 
-def test_a_frame_the_engine_refuses_is_an_error_that_names_it(engine):
-    with pytest.raises(BackendError, match=f"{engine.name} on cpu in fp32 failed"):
-        infer(engine, np.zeros((64, 64, 4), np.uint8))
-    assert infer(engine, np.zeros((*SIZE, 3), np.uint8))[0].shape == SIZE
+def test_a_frame_the_backend_refuses_is_an_error_that_names_it(backend):
+    with pytest.raises(BackendError, match=f"{backend.name} on cpu in fp32 failed"):
+        infer(backend, np.zeros((64, 64, 4), np.uint8))
+    assert infer(backend, np.zeros((*SIZE, 3), np.uint8))[0].shape == SIZE
 
 
 def test_weights_of_another_architecture_are_named(tmp_path, sealed_checkpoint):
@@ -275,7 +275,7 @@ def test_weights_of_another_architecture_are_named(tmp_path, sealed_checkpoint):
         restore(other)
 
 
-def test_a_damaged_onnx_form_is_not_hidden_by_another_engine(tmp_path, sealed_checkpoint):
+def test_a_damaged_onnx_form_is_not_hidden_by_another_backend(tmp_path, sealed_checkpoint):
     info, weights, onnx = sealed_checkpoint.info, sealed_checkpoint.weights(), sealed_checkpoint.onnx().read_bytes()
     damaged = checkpoint.save(tmp_path / "damaged.safetensors", info, weights, onnx)
     (tmp_path / "damaged.onnx").write_bytes(onnx[:-1])
@@ -317,7 +317,7 @@ JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExec
         (Machine(torch=True), False, {}, "torch cpu fp32"),
     ],
 )
-def test_the_best_engine_for_a_machine(machine, has_int8, request_, expected):
+def test_the_best_backend_for_a_machine(machine, has_int8, request_, expected):
     best = candidates(machine, has_int8, **request_)[0]
     assert f"{best.backend} {best.device} {best.precision}" == expected
 
@@ -339,7 +339,7 @@ def test_what_is_not_here_is_no_candidate(machine, request_):
 
 def test_the_reason_is_told():
     assert str(candidates(EPYC, False)[0]) == (
-        "openvino on cpu in bf16 (the fastest engine on a CPU; the CPU has native bf16)"
+        "openvino on cpu in bf16 (the fastest backend on a CPU; the CPU has native bf16)"
     )
     slow = str(candidates(OLD, True, precision="int8")[0])
     assert slow.endswith("the CPU has no native int8: slower and less exact than fp32)")
@@ -352,16 +352,16 @@ def test_an_option_that_does_not_exist_lists_those_that_do(option):
 
 
 @pytest.mark.skipif(bool(HERE.gpu), reason="needs a machine whose GPU is missing")
-def test_an_engine_that_fails_to_start_is_left_with_a_warning(sealed_checkpoint, caplog):
+def test_a_backend_that_fails_to_start_is_left_with_a_warning(sealed_checkpoint, caplog):
     claimed = Machine(gpu="a card whose driver is broken", torch=True, openvino=("FP32",))
     caplog.set_level(logging.INFO)
-    engine, choice = select.start(sealed_checkpoint, SIZE, machine=claimed)
-    assert (engine.name, engine.device, choice.precision) == ("openvino", "cpu", "fp32")
-    assert choice.reason.startswith("the fastest engine on a CPU; exact; torch on cuda in fp16 failed")
+    backend, choice = select.start(sealed_checkpoint, SIZE, machine=claimed)
+    assert (backend.name, backend.device, choice.precision) == ("openvino", "cpu", "fp32")
+    assert choice.reason.startswith("the fastest backend on a CPU; exact; torch on cuda in fp16 failed")
     warning, taken = caplog.records[-2:]
     assert warning.levelname == "WARNING" and "torch on cuda in fp16 failed" in warning.message
     assert "running on openvino on cpu in fp32" in taken.message
-    with pytest.raises(BackendError, match="device=cuda.*each engine failed to start: torch on cuda in fp16 failed"):
+    with pytest.raises(BackendError, match="device=cuda.*each backend failed to start: torch on cuda in fp16 failed"):
         select.start(sealed_checkpoint, SIZE, device="cuda", machine=claimed)
 
 

@@ -1,4 +1,4 @@
-"""Metric depth and confidence from images: worked numbers on a flat network, real engines on real frames."""
+"""Metric depth and confidence from images: worked numbers on a flat network, real backends on real frames."""
 
 import math
 import tracemalloc
@@ -184,7 +184,7 @@ def test_a_checkpoint_that_is_missing_is_named(tmp_path):
         DepthEstimator.load(tmp_path / "gone.safetensors")
 
 
-# --- Real engines
+# --- Real backends
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def frame(real_frames):
 
 def test_loading_says_what_runs_and_why(estimator):
     assert estimator.choice.backend == estimator.backend.name == "openvino"
-    assert "the fastest engine on a CPU" in estimator.choice.reason
+    assert "the fastest backend on a CPU" in estimator.choice.reason
     assert estimator.input_size == (96, 128)
 
 

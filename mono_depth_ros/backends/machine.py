@@ -1,4 +1,4 @@
-"""What this machine has: processor, graphics card, and the engines that are installed."""
+"""What this machine has: processor, graphics card, and the backends that are installed."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-# Packages an engine may come in, as `importlib.metadata` calls them.
+# Packages a backend may come in, as `importlib.metadata` calls them.
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "torch")
 # Without one of these, OpenVINO emulates bfloat16, which is slower than float32.
 NATIVE_BF16 = {"avx512_bf16", "amx_bf16"}
@@ -18,7 +18,7 @@ NATIVE_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 @dataclass(frozen=True)
 class Machine:
-    """Facts that decide which engine is best.
+    """Facts that decide which backend is best.
 
     Attributes:
         cpu: its name.
@@ -31,7 +31,7 @@ class Machine:
         openvino: optimisation capabilities of OpenVINO's CPU device; empty where OpenVINO is missing.
         onnxruntime: its execution providers; empty where it is missing.
         torch: PyTorch is installed.
-        versions: installed engines and their versions.
+        versions: installed backends and their versions.
     """
 
     cpu: str = ""
@@ -48,7 +48,7 @@ class Machine:
 
 
 def detect() -> Machine:
-    """Look at this machine. Imports no engine but OpenVINO and ONNX Runtime, and those only where installed."""
+    """Look at this machine. Imports no backend but OpenVINO and ONNX Runtime, and those only where installed."""
     name, flags = parse_cpuinfo(_read("/proc/cpuinfo"))
     return Machine(
         cpu=name or platform.processor() or platform.machine(),

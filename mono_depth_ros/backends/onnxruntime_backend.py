@@ -22,7 +22,7 @@ CACHE = Path.home() / ".cache" / "mono_depth_ros" / "tensorrt"
 
 
 def built_for(onnx: Path | bytes) -> str:
-    """What an engine is good for: this GPU, this version of TensorRT, these weights.
+    """What a TensorRT engine is good for: this GPU, this version of TensorRT, these weights.
 
     ONNX Runtime looks at the graph's names alone, and would run another checkpoint's engine in silence.
     """

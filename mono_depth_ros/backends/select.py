@@ -1,4 +1,4 @@
-"""Choose an engine: the best that works here, why it was taken, and the next one when it fails to start."""
+"""Choose a backend: the best that works here, why it was taken, and the next one when it fails to start."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ BACKENDS = ("auto", "torch", "openvino", "onnxruntime")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
-# Best first. TensorRT builds its engine for minutes when it meets a size for the first time, so `auto` never takes it.
-ENGINES = (
+# Best first. TensorRT builds for minutes when it meets a size for the first time, so `auto` never takes it.
+BEST_FIRST = (
     ("torch", "cuda", "a GPU is here, and CUDA graphs start at once"),
     ("onnxruntime", "cuda", "a GPU is here"),
     ("onnxruntime", "tensorrt", "it was asked for"),
-    ("openvino", "cpu", "the fastest engine on a CPU"),
+    ("openvino", "cpu", "the fastest backend on a CPU"),
     ("onnxruntime", "cpu", "it runs on any CPU"),
     ("torch", "cpu", "it runs on any CPU"),
 )
@@ -43,7 +43,7 @@ class Choice:
 
 
 def precisions(backend: str, device: str, machine: Machine, has_int8: bool) -> dict[str, str]:
-    """Precisions that this engine has on this machine, best first, and why each is where it is; empty without it."""
+    """Precisions that this backend has on this machine, best first, and why each is where it is; empty without it."""
     fp32 = {"fp32": "exact"}
     if device != "cpu" and not machine.gpu:
         return {}
@@ -82,10 +82,10 @@ def _openvino_precisions(machine: Machine, has_int8: bool) -> dict[str, str]:
 
 
 def available(machine: Machine, has_int8: bool) -> list[Choice]:
-    """Every engine of this machine in every precision, best first."""
+    """Every backend of this machine in every precision, best first."""
     return [
         Choice(backend, device, precision, f"{reason}; {why}")
-        for backend, device, reason in ENGINES
+        for backend, device, reason in BEST_FIRST
         for precision, why in precisions(backend, device, machine, has_int8).items()
     ]
 
@@ -93,7 +93,7 @@ def available(machine: Machine, has_int8: bool) -> list[Choice]:
 def candidates(
     machine: Machine, has_int8: bool, backend: str = "auto", device: str = "auto", precision: str = "auto"
 ) -> list[Choice]:
-    """Every engine here that meets the request, best first, each in its best precision.
+    """Every backend here that meets the request, best first, each in its best precision.
 
     Raises:
         ValueError: a name that is none of `BACKENDS`, `DEVICES`, `PRECISIONS`.
@@ -120,7 +120,7 @@ def wider(backend: Backend) -> Choice:
 
 
 def create(checkpoint: Checkpoint, choice: Choice, threads: int = 0) -> Backend:
-    """Start one engine. Raises `BackendError`, `CheckpointError`."""
+    """Start one backend. Raises `BackendError`, `CheckpointError`."""
     try:
         if choice.backend == "torch":
             from mono_depth_ros.backends.torch_backend import TorchBackend, restore
@@ -147,9 +147,9 @@ def start(
     threads: int = 0,
     machine: Machine | None = None,
 ) -> tuple[Backend, Choice]:
-    """Start the best engine that meets the request and works, ready for images of ``size`` (height, width).
+    """Start the best backend that meets the request and works, ready for images of ``size`` (height, width).
 
-    An engine that fails to start is left with a warning, which the choice's reason repeats, and the next one is tried.
+    A backend that fails to start is left with a warning, which the choice's reason repeats, and the next one is tried.
 
     Raises:
         BackendError: none is here, or each one failed.
@@ -161,18 +161,18 @@ def start(
     failures = []
     for choice in candidates(machine, has_int8, backend, device, precision):
         try:
-            engine = create(checkpoint, choice, threads)
-            engine.infer(np.zeros((*size, 3), np.uint8), size)
+            started = create(checkpoint, choice, threads)
+            started.infer(np.zeros((*size, 3), np.uint8), size)
         except BackendError as error:
             logger.warning("%s", error)
             failures.append(str(error))
             continue
         choice = replace(choice, reason="; ".join([choice.reason, *failures]))
         logger.info("running on %s", choice)
-        return engine, choice
+        return started, choice
     if failures:
-        raise BackendError(f"{request}: each engine failed to start: {'; '.join(failures)}")
-    here = "; ".join(str(choice) for choice in candidates(machine, has_int8)) or "no engine; install openvino"
+        raise BackendError(f"{request}: each backend failed to start: {'; '.join(failures)}")
+    here = "; ".join(str(choice) for choice in candidates(machine, has_int8)) or "no backend; install openvino"
     note = (
         "" if has_int8 or precision != "int8" else "; the checkpoint has no int8 form, `mono-depth quantize` makes it"
     )

@@ -41,7 +41,7 @@ class Encoder(nn.Module):
 def fix_same_padding(model: nn.Module) -> None:
     """Replace TensorFlow's size-dependent "same" padding by the constant it is when every input size is even.
 
-    A constant pad exports to ONNX as a constant and lets an engine fold it into the convolution.
+    A constant pad exports to ONNX as a constant and lets a backend fold it into the convolution.
     """
     for parent in model.modules():
         for name, conv in parent.named_children():

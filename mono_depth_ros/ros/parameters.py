@@ -49,7 +49,7 @@ class Settings:
     backend: str = _choice("auto", BACKENDS, "What runs the network.", fixed=True)
     device: str = _choice("auto", DEVICES, "Where it runs.", fixed=True)
     precision: str = _choice("auto", PRECISIONS, "Arithmetic of the network.", fixed=True)
-    threads: int = _number(0, 0, 1024, "CPU threads of the network. 0: the engine's choice.", fixed=True)
+    threads: int = _number(0, 0, 1024, "CPU threads of the network. 0: the backend's choice.", fixed=True)
     input_size: tuple[int, ...] = dataclasses.field(
         default=(0, 0),
         metadata={

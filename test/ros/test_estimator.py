@@ -95,7 +95,7 @@ def test_a_frame_that_is_computed_again_in_single_precision_is_told(estimator, l
 def test_it_says_what_runs_and_why(estimator):
     said = estimator.description()
     assert (said["backend"], said["device"], said["precision"]) == ("openvino", "cpu", "fp32")
-    assert said["chosen because"] == "the fastest engine on a CPU; exact"
+    assert said["chosen because"] == "the fastest backend on a CPU; exact"
 
 
 def test_the_farthest_depth_grows_with_the_focal_length(estimator):
