@@ -2,12 +2,13 @@
 
 import sys
 
-from training import ablation, compare, seal, throughput
+from training import ablation, compare, prepare, seal, throughput
 from training.lightning_cli import run_lightning
 
 OWN_COMMANDS = {
     "ablation": ablation.main,
     "compare": compare.main,
+    "prepare": prepare.main,
     "seal": seal.main,
     "throughput": throughput.main,
 }

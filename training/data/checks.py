@@ -27,14 +27,7 @@ def checked_frame(
     Raises BadFrameError where sizes differ or the median depth is outside 0.1 to 20 m; a frame without any valid depth
     passes, and weighs nothing.
     """
-    color_file, depth_file = files
-    for image, file in ((rgb, color_file), (depth, depth_file)):
-        if image.shape[:2] != (camera.height, camera.width):
-            raise BadFrameError(
-                f"{file}: found {image.shape[1]}x{image.shape[0]} pixels, expected the camera's "
-                f"{camera.width}x{camera.height} (depth registered to the colour image)"
-            )
-    _check_unit(depth, depth_file)
+    check_frame(rgb, depth, camera, files)
     rectifier = _rectifier(camera)
     rgb, depth = rectifier.rectify(rgb), rectifier.rectify(depth, cv2.INTER_NEAREST)
     if border:
@@ -42,6 +35,20 @@ def checked_frame(
         inside[border:-border, border:-border] = depth[border:-border, border:-border]
         depth = inside
     return RgbdFrame(name, rgb, depth, rectifier.camera)
+
+
+def check_frame(
+    rgb: NDArray[np.uint8], depth: NDArray[np.float32], camera: CameraModel, files: tuple[object, object]
+) -> None:
+    """Raise BadFrameError as `checked_frame` does."""
+    images: tuple[NDArray, NDArray] = (rgb, depth)
+    for image, file in zip(images, files, strict=True):
+        if image.shape[:2] != (camera.height, camera.width):
+            raise BadFrameError(
+                f"{file}: found {image.shape[1]}x{image.shape[0]} pixels, expected the camera's "
+                f"{camera.width}x{camera.height} (depth registered to the colour image)"
+            )
+    _check_unit(depth, files[1])
 
 
 def _check_unit(depth: NDArray[np.float32], file: object) -> None:
