@@ -43,6 +43,7 @@ class CheckpointInfo:
         metrics: held-out figures by name.
         data: every set that went into the weights.
         licence: of the weights.
+        prior: of the network's errors, arguments of `mono_depth_ros.fusion.Prior`; empty means its defaults.
         onnx_sha256, int8_sha256: of the ONNX files beside the weights; empty where there is none.
     """
 
@@ -55,6 +56,7 @@ class CheckpointInfo:
     metrics: dict[str, float] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     licence: str = ""
+    prior: dict[str, float] = field(default_factory=dict)
     onnx_sha256: str = ""
     int8_sha256: str = ""
 

@@ -9,7 +9,7 @@ and the prediction stays as it was.
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from mono_depth_ros.prediction import Prediction
 MOST_ANCHORS = 200
 # What becomes of an anchor: it is used, or dropped for a reason.
 USED, INVALID, OUTSIDE, OCCLUDED, CROWDED = "used", "invalid", "outside", "occluded", "crowded"
-CONTRADICTED, SATISFIED = "contradicted", "satisfied"
+CONTRADICTED, SATISFIED, SET_ASIDE = "contradicted", "satisfied", "set aside"
 # Anchors in one cell, a share of the longer side (4 of 640 pixels), see one surface: the nearest does.
 _CELL = 4 / 640
 # Standard deviations between an anchor and what all others say of its place, beyond which it is contradicted.
@@ -59,9 +59,9 @@ class Prior:
             what ln depth changes over them.
     """
 
-    spread: float = 0.29
-    reach: float = 0.56
-    depth_reach: float = 0.79
+    spread: float = 0.32
+    reach: float = 0.83
+    depth_reach: float = 1.1
     registration: float = 0.02
     slip: float = 0.01
 
@@ -122,15 +122,20 @@ class Report:
     Attributes:
         used: how many corrected the depth.
         dropped: how many did not, by reason.
-        innovation: root mean square of what each anchor says beyond the prediction, over its standard deviation under
-            the prior; about 1 for a sensor that is right. NaN without anchors.
-        scale: the factor on the prediction that its anchors imply, their median. NaN without anchors.
+        measured: how many say a depth, not a bound, in a pixel of the image.
+        innovation: root mean square of what these say beyond the prediction, over its standard deviation under the
+            prior; about 1 for a sensor that is right. NaN where none does.
+        scale: the factor on the prediction that they imply, their geometric mean. NaN where none does.
+        explained: share of the variance of their ln depth that the prediction explains: 1 at best, below 0 where it
+            says less of them than their mean does. NaN where fewer than two do.
     """
 
     used: int
     dropped: dict[str, int] = field(default_factory=dict)
-    innovation: float = np.nan
-    scale: float = np.nan
+    measured: int = 0
+    innovation: float = math.nan
+    scale: float = math.nan
+    explained: float = math.nan
 
 
 def fuse(prediction: Prediction, anchors: Anchors, prior: Prior | None = None) -> Prediction:
@@ -155,15 +160,10 @@ def fuse_and_report(
     fate = _screen(anchors, log_depth.shape)
     used = np.flatnonzero(fate == USED)
     beams = _Beams(anchors[used], log_depth, prior)
-
-    # What each anchor says beyond the prediction, and how the process correlates that.
-    innovation = np.log(anchors.depth[used]) - beams.log_depth
-    covariance = beams.covariance()
-    noise = anchors.sigma[used] ** 2 + prior.registration**2 + beams.slip**2
-    kept, inverse = _gate(covariance, noise, innovation, anchors.bound[used])
-    gain = inverse @ innovation
-    fate[used[~kept]] = np.where(anchors.bound[used[~kept]] == 0, CONTRADICTED, SATISFIED)
-    reports = _reports(anchors.source, fate, used, innovation, covariance.diagonal() + noise)
+    kept, inverse = _gate(beams)
+    gain, inverse = (inverse @ beams.innovation).astype(np.float32), inverse.astype(np.float32)
+    fate[used[~kept]] = np.where(beams.bound[~kept] == 0, CONTRADICTED, SATISFIED)
+    reports = _reports(anchors.source, fate, used, beams)
 
     # The posterior mean at the knots of a grid, bilinear between them; at an edge of depth linear in ln depth too, from
     # one side's to the other's, so that the correction is as sharp as the prediction.
@@ -183,13 +183,22 @@ def fuse_and_report(
     # The network's sigma shrinks as the process's does.
     grid = _Grid(log_depth, _VARIANCE_KNOTS)
     towards = beams.covariance_with(grid.points(grid.log_depth, prior))
-    known = np.einsum("ij,ij->i", towards @ inverse.astype(np.float32), towards)
+    known = np.einsum("ij,ij->i", towards @ inverse, towards)
     trust = min(1, _MISFIT_ANCHORS / max(1, int(kept.sum())))
-    misfit = (_MISFIT_ANCHORS + trust * innovation @ gain) / (_MISFIT_ANCHORS + trust * kept.sum())
+    misfit = (_MISFIT_ANCHORS + trust * beams.innovation @ gain) / (_MISFIT_ANCHORS + trust * kept.sum())
     share = (misfit * np.maximum(prior.spread**2 - known, 0) + _GRAIN**2) / (prior.spread**2 + _GRAIN**2)
     sigma = grid.enlarge(np.sqrt(share))
     sigma *= np.float32(prior.spread) if prediction.sigma is None else prediction.sigma
-    return Prediction(depth, sigma), reports
+    return replace(prediction, depth=depth, sigma=sigma), reports
+
+
+def examine(prediction: Prediction, anchors: Anchors, prior: Prior | None = None) -> dict[int, Report]:
+    """What `fuse_and_report` would report, of anchors that are set aside: they correct nothing."""
+    log_depth = cv2.log(prediction.depth)
+    fate = _screen(anchors, log_depth.shape)
+    used = np.flatnonzero(fate == USED)
+    fate[used] = SET_ASIDE
+    return _reports(anchors.source, fate, used, _Beams(anchors[used], log_depth, prior or Prior()))
 
 
 def _screen(anchors: Anchors, size: tuple[int, int]) -> np.ndarray:
@@ -215,23 +224,21 @@ def _screen(anchors: Anchors, size: tuple[int, int]) -> np.ndarray:
         cell, reason = 1.25 * cell, CROWDED
 
 
-def _gate(
-    covariance: np.ndarray, noise: np.ndarray, innovation: np.ndarray, bound: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _gate(beams: "_Beams") -> tuple[np.ndarray, np.ndarray]:
     """Hold each anchor against what the others say of its place (Rasmussen and Williams, equation 5.12).
 
     Returns which ones are kept (N,), all but those contradicted and the bounds that hold anyway, and (N, N) the inverse
     of the covariance of the innovations of those kept; 0 elsewhere.
     """
-    agrees = bound == 0
+    agrees = beams.bound == 0
     for _ in range(_GATE_PASSES):
         kept = agrees
-        noise_now = np.where(kept, noise, _IGNORED)
-        inverse = np.linalg.inv(covariance + np.diag(noise_now))
+        noise = np.where(kept, beams.noise, _IGNORED)
+        inverse = np.linalg.inv(beams.covariance + np.diag(noise))
         variance = 1 / inverse.diagonal()
-        surprise = variance * (inverse @ innovation)
-        deviation = np.abs(surprise) / np.sqrt(np.maximum(variance - noise_now, 0) + noise)
-        agrees = np.where(bound == 0, deviation <= _GATE, surprise * bound > 0)
+        surprise = variance * (inverse @ beams.innovation)
+        deviation = np.abs(surprise) / np.sqrt(np.maximum(variance - noise, 0) + beams.noise)
+        agrees = np.where(beams.bound == 0, deviation <= _GATE, surprise * beams.bound > 0)
         if np.array_equal(agrees, kept):
             break
     inverse[~kept] = 0
@@ -239,20 +246,23 @@ def _gate(
     return kept, inverse
 
 
-def _reports(
-    source: np.ndarray, fate: np.ndarray, asked: np.ndarray, innovation: np.ndarray, variance: np.ndarray
-) -> dict[int, Report]:
-    """A report for each source; innovation and its variance under the prior are those of the anchors ``asked``."""
+def _reports(source: np.ndarray, fate: np.ndarray, asked: np.ndarray, beams: "_Beams") -> dict[int, Report]:
+    """A report for each source; ``beams`` are those of the anchors ``asked``."""
     reports = {}
     for number in np.unique(source):
         count = Counter(fate[source == number])
-        own = source[asked] == number
-        normalised = innovation[own] / np.sqrt(variance[own])
+        own = np.flatnonzero((source[asked] == number) & (beams.bound == 0))
+        innovation, measured = beams.innovation[own], beams.measured[own]
+        variance = beams.covariance.diagonal()[own] + beams.noise[own]
+        known = len(own) > 0
+        varied = len(own) > 1 and np.ptp(measured) > 0
         reports[int(number)] = Report(
             used=count.pop(USED, 0),
             dropped=dict(count),
-            innovation=float(np.sqrt(np.mean(normalised**2))) if own.any() else math.nan,
-            scale=float(np.exp(np.median(innovation[own]))) if own.any() else math.nan,
+            measured=len(own),
+            innovation=float(np.sqrt(np.mean(innovation**2 / variance))) if known else math.nan,
+            scale=float(np.exp(np.mean(innovation))) if known else math.nan,
+            explained=float(1 - np.var(innovation) / np.var(measured)) if varied else math.nan,
         )
     return reports
 
@@ -261,8 +271,11 @@ class _Beams:
     """Anchors as weighted means of the process over points: one point, or several in the cone of a wide beam.
 
     Attributes:
-        log_depth: (N,) what the prediction says of each anchor.
-        slip: (N,) how much ln depth changes over the pixels that an anchor may lie beside its place.
+        measured: (N,) ln depth.
+        innovation: (N,) what that says beyond the prediction.
+        noise: (N,) its variance that is not the process's.
+        covariance: (N, N) of the process under the prior.
+        bound: (N,) as in `Anchors`.
     """
 
     def __init__(self, anchors: Anchors, log_depth: np.ndarray, prior: Prior) -> None:
@@ -283,30 +296,33 @@ class _Beams:
         # ln(A / B) with A = sum 1/z and B = sum 1/z^2, and its derivatives by ln z, which add up to 1.
         inverse = np.exp(-seen)
         a, b = (np.add.reduceat(x, self._start) if len(x) else x for x in (inverse, inverse**2))
-        self.log_depth = np.log(a / b)
+        self.measured = np.log(anchors.depth)
+        self.innovation = self.measured - np.log(a / b)
         self._weight = 2 * inverse**2 / np.repeat(b, number) - inverse / np.repeat(a, number)
         offset = prior.slip * max(height, width) * np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])
         around = _sample(log_depth, anchors.u + offset[:, :1], anchors.v + offset[:, 1:])
-        self.slip = np.where(wide, 0, np.ptp(around, axis=0) / 2)
+        slip = np.where(wide, 0, np.ptp(around, axis=0) / 2)
+        self.noise = anchors.sigma**2 + prior.registration**2 + slip**2
+        self.bound = anchors.bound
 
-    def covariance(self) -> np.ndarray:
-        """(N, N) of the anchors' residuals under the prior."""
-        difference = self._points[:, None] - self._points[None]
-        squared = np.einsum("ijk,ijk->ij", difference, difference)
-        return self._summed(self._summed(self._prior.spread**2 * np.exp(-np.sqrt(squared + _TIP))).T)
+        self.covariance = self._summed(self._summed(self._kernel(self._points, np.float64)).T)
 
     def covariance_with(self, points: np.ndarray) -> np.ndarray:
         """(M, N) float32 of the process at ``points`` (M, 3) with the anchors."""
-        centre = self._points.mean(axis=0) if len(self._points) else 0  # near 0, float32 has the most digits
+        return self._summed(self._kernel(points, np.float32))
+
+    def _kernel(self, points: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
+        """(M, P) spread^2 exp(-r) between ``points`` (M, 3) and the beams'; r^2 = x.x + y.y - 2 x.y in one product."""
+        centre = self._points.mean(axis=0) if len(self._points) else 0  # near 0, numbers have the most digits
         own, points = self._points - centre, points - centre
-        left = np.column_stack([points, (points**2).sum(axis=1), np.ones(len(points))]).astype(np.float32)
-        right = np.column_stack([-2 * own, np.ones(len(own)), (own**2).sum(axis=1) + _TIP]).astype(np.float32)
+        left: np.ndarray = np.column_stack([points, (points**2).sum(axis=1), np.ones(len(points))]).astype(dtype)
+        right: np.ndarray = np.column_stack([-2 * own, np.ones(len(own)), (own**2).sum(axis=1) + _TIP]).astype(dtype)
         kernel = left @ right.T
         np.sqrt(kernel, out=kernel)
         np.negative(kernel, out=kernel)
         np.exp(kernel, out=kernel)
-        kernel *= np.float32(self._prior.spread**2)
-        return self._summed(kernel)
+        kernel *= dtype(self._prior.spread**2)
+        return kernel
 
     def _summed(self, columns: np.ndarray) -> np.ndarray:
         """(M, N) of (M, P): each anchor's weighted mean over its points."""

@@ -35,6 +35,7 @@ class Situation:
     input: Input | None = None
     backend: Mapping[str, str] = field(default_factory=dict)
     camera_info: Mapping[str, str] = field(default_factory=dict)
+    anchors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by source
     subscribed: Collection[str] = ()  # outputs that somebody subscribes to
     shared: Mapping[str, int] = field(default_factory=dict)  # outputs that others publish, too: number of publishers
 
@@ -81,6 +82,7 @@ class Reporter:
             "image": (f"{rates['rate in (Hz)']} Hz in, {rates['rate out (Hz)']} Hz out", publishers | rates | counts),
             "camera_info": (situation.camera_info.get("camera", "not subscribed"), situation.camera_info),
             "backend": (", ".join(situation.backend.values()), situation.backend),
+            **{name: (f"{facts['used']} anchors used", facts) for name, facts in situation.anchors.items()},
             "latency": ("within the thresholds", times),
             "outputs": (subscribed, {"subscribed": subscribed} | ({VALID: f"{valid[0]:.3f}"} if valid else {})),
         }

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.estimator import DepthEstimator, metric_scale, network_size
+from mono_depth_ros.fusion import Prior
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
@@ -56,6 +57,10 @@ class NodeEstimator:
         image = shape[0], shape[1]
         size = network_size(*image, self._estimator.input_size)
         return _SATURATED * info.max_depth * metric_scale(image, size, info, camera)
+
+    def prior(self) -> Prior:
+        """What is known of the network's errors, for `fusion`."""
+        return Prior(**self._estimator.checkpoint.info.prior)
 
     def timings(self) -> dict[str, float]:
         """Seconds by stage of the last prediction."""

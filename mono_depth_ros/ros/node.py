@@ -11,10 +11,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mono_depth_ros.ros import calibration, distributions, memory, parameters
+from mono_depth_ros.ros.anchors import AnchorInputs
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
 from mono_depth_ros.ros.estimator import NodeEstimator
+from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.images import Decoder
 from mono_depth_ros.ros.journal import Journal
 from mono_depth_ros.ros.orientation import Orientation
@@ -48,7 +50,9 @@ class DepthNode(LifecycleNode):
         self._cameras: Cameras | None = None  # stays: a camera_info that is sent once holds for all transitions
         self._estimator: NodeEstimator | None = None
         self._outputs: Outputs | None = None
+        self._tree = Tree(self)
         self._orientation: Orientation | None = None
+        self._anchors: AnchorInputs | None = None
         self._stream: Stream | None = None
         self._left: Stream | None = None  # the one before, with a frame that did not end
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -133,9 +137,11 @@ class DepthNode(LifecycleNode):
         self._journal.statistics.forget_samples()
         topic, _ = image_topic(self, self._settings.compressed)
         self._cameras.start(topic)
-        self._orientation = Orientation(self, self._settings.scan_attitude)
+        self._orientation = Orientation(self, self._tree, self._settings.scan_attitude)
+        self._anchors = AnchorInputs(self, self._settings, self._estimator.prior(), self._tree, self.problems)
         composer = Composer(self._orientation, self.problems)
-        pipeline = Pipeline(Decoder(topic, self.problems), self._cameras, self._estimator, composer)
+        decoder = Decoder(topic, self.problems)
+        pipeline = Pipeline(decoder, self._cameras, self._estimator, self._anchors, composer)
         self._stream = Stream(self, lambda: self._settings, pipeline, self._outputs, self._journal)
         self._warn_of_unknown_names()
         self.get_logger().info(f"active: waiting for images on {self._stream.input.topic}")
@@ -147,9 +153,10 @@ class DepthNode(LifecycleNode):
             seconds, stage = self._stream.input.busy_seconds(), self._stream.input.stage()
             text = f"a frame has been in work for {seconds:.0f} s, in {stage}, and did not end; it is left to itself"
             self.problems.stand("backend", "left", text, is_error=True)
-        if self._orientation:
-            self._orientation.close()
-        self._stream = self._orientation = None
+        for opened in (self._orientation, self._anchors, self._tree):
+            if opened:
+                opened.close()
+        self._stream = self._orientation = self._anchors = None
 
     def _clean_up(self) -> None:
         if self._outputs:
@@ -194,12 +201,13 @@ class DepthNode(LifecycleNode):
                     self._error(f"no diagnostics: {traceback.format_exc()}")
 
     def _report(self) -> None:
-        stream, outputs, estimator = self._stream, self._outputs, self._estimator
+        stream, outputs, estimator, anchors = self._stream, self._outputs, self._estimator, self._anchors
         situation = Situation(
             state=distributions.lifecycle_state(self),
             input=stream.input if stream else None,
             backend=estimator.description() if estimator else {},
             camera_info=stream.camera_info() if stream else {},
+            anchors=anchors.facts() if anchors else {},
             subscribed=outputs.wanted() if outputs else (),
             shared=outputs.shared() if outputs else {},
         )

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
+from mono_depth_ros.ros.frames import Tree, rotation_of
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.qos import IMU_INPUT, OVERRIDABLE
 
@@ -29,11 +30,10 @@ class Turn(NamedTuple):
 
 
 class Orientation:
-    """Asks tf2 and the attitude topic; `close` ends that."""
+    """Asks tf2 and the attitude topic; `close` ends the latter."""
 
-    def __init__(self, node: Node, attitude: bool) -> None:
-        self._node = node
-        self._tf: tuple[Any, Any] | None = None
+    def __init__(self, node: Node, tree: Tree, attitude: bool) -> None:
+        self._node, self._tree = node, tree
         self._attitude: tuple[float, Imu] | None = None
         self._subscription = None
         if attitude:
@@ -45,9 +45,7 @@ class Orientation:
         """Take nothing more."""
         if self._subscription:
             self._node.destroy_subscription(self._subscription)
-        if self._tf:
-            self._tf[1].unregister()
-        self._subscription = self._tf = None
+        self._subscription = None
 
     def of_camera(self, header: Header, frame: str, settings: Settings) -> Turn:
         """The camera of an image in a scan's frame, levelled by the attitude. ValueError says why it is not known."""
@@ -73,26 +71,10 @@ class Orientation:
             raise ValueError(f"how the camera is turned in {frame} is not known: {error}; {remedy}") from error
 
     def _by_tf(self, header: Header, frame: str) -> Turn:
-        buffer = self._buffer()
-        try:
-            found = buffer.lookup_transform(frame, header.frame_id, Time.from_msg(header.stamp))
-        except Exception as error:  # tf2's exceptions have no base of their own
-            raise ValueError(f"tf2: {error}") from error
-        q = found.transform.rotation
-        level_from_optical = _rotation(q.x, q.y, q.z, q.w)
+        level_from_optical = self._tree.pose(header.frame_id, frame, Time.from_msg(header.stamp))[:3, :3]
         if frame.endswith("_frd"):
             level_from_optical = _UP_FROM_DOWN @ level_from_optical
         return _angles(level_from_optical @ _BODY_FROM_OPTICAL.T)
-
-    def _buffer(self) -> Any:
-        if self._tf is None:
-            try:
-                from tf2_ros import Buffer, TransformListener
-            except ImportError as error:
-                raise ValueError("tf2_ros is not installed here") from error
-            buffer = Buffer()
-            self._tf = buffer, TransformListener(buffer, self._node)
-        return self._tf[0]
 
     def _take(self, msg: Imu) -> None:
         self._attitude = time.monotonic(), msg
@@ -104,19 +86,7 @@ class Orientation:
         q = self._attitude[1].orientation
         if self._attitude[1].orientation_covariance[0] == -1 or q.x == q.y == q.z == q.w == 0:
             raise ValueError("scan_attitude: imu has no orientation; take the topic of a filter or an autopilot")
-        return _angles(_rotation(q.x, q.y, q.z, q.w))._replace(yaw=0.0)
-
-
-def _rotation(x: float, y: float, z: float, w: float) -> NDArray[np.float64]:
-    """(3, 3) of a quaternion of any length but 0."""
-    x, y, z, w = np.array([x, y, z, w]) / math.sqrt(x * x + y * y + z * z + w * w)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+        return _angles(rotation_of(np.array([q.x, q.y, q.z, q.w])))._replace(yaw=0.0)
 
 
 def _matrix(turn: Turn) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from rclpy.node import Node
 
 from mono_depth_ros.backends.select import BACKENDS, DEVICES, PRECISIONS
 from mono_depth_ros.ros.distributions import given_parameters
+from mono_depth_ros.ros.frames import pose_of
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
 from mono_depth_ros.scan import SCAN_FORMATS
 
@@ -28,6 +29,11 @@ def _choice(default: str, choices: Iterable[str], description: str, **options: A
 
 def _flag(default: bool, description: str, **options: Any) -> Any:
     return dataclasses.field(default=default, metadata={"description": description, **options})
+
+
+def _pose(description: str) -> Any:
+    description = f"x, y, z in metres and qx, qy, qz, qw of {description} in base_frame. All 0: ask tf2."
+    return dataclasses.field(default=(0.0,) * 7, metadata={"description": description, "fixed": True})
 
 
 def _number(default: float, lowest: float, highest: float, description: str, **options: Any) -> Any:
@@ -149,6 +155,32 @@ class Settings:
         False, "Level scan by the attitude of the vehicle, of which imu tells (sensor_msgs/Imu), too.", fixed=True
     )
 
+    anchor_range: bool = _flag(False, "Correct depth by anchors/range (sensor_msgs/Range).", fixed=True)
+    anchor_range_pose: tuple[float, ...] = _pose("the rangefinder, which looks along its x,")
+    anchor_range_sigma: float = _number(0.03, 0.001, 1.0, "Standard deviation of a range, as a share of it.")
+    anchor_scan: bool = _flag(False, "Correct depth by anchors/scan (LaserScan of another sensor).", fixed=True)
+    anchor_scan_pose: tuple[float, ...] = _pose("the laser scanner")
+    anchor_scan_sigma: float = _number(0.02, 0.001, 1.0, "Standard deviation of a range, as a share of it.")
+    anchor_points: bool = _flag(
+        False, "Correct depth by anchors/points (PointCloud2: time-of-flight, lidar, points of SLAM).", fixed=True
+    )
+    anchor_points_pose: tuple[float, ...] = _pose("the frame of the points")
+    anchor_points_sigma: float = _number(
+        0.05, 0.001, 1.0, "Standard deviation of a distance, as a share of it, of points without a field for it."
+    )
+    anchor_max_age: float = _number(
+        0.25, 0.0, 10.0, "Seconds between an image and another sensor's message beyond which that says nothing of it."
+    )
+    anchor_speed: float = _number(
+        0.5, 0.0, 100.0, "Metres a second that the robot may move: without odometry, anchors get less sure with age."
+    )
+    odometry: bool = _flag(False, "Listen to odom (Odometry), to move anchors to the time of the image.", fixed=True)
+    landmarks: bool = _flag(
+        False, "Correct depth by corners that are triangulated with odom, without any other sensor.", fixed=True
+    )
+    base_frame: str = _text("base_link", "Frame of the robot, where odometry does not name it.", fixed=True)
+    camera_pose: tuple[float, ...] = _pose("the camera's optical frame")
+
     age_warning: float = _number(0.3, 0.0, 3600.0, "Seconds; diagnostics warn when p95 of age at publish is more.")
     age_error: float = _number(1.0, 0.0, 3600.0, "Seconds; diagnostics report an error when it is more.")
     image_timeout: float = _number(2.0, 0.1, 3600.0, "Seconds without an image after which diagnostics report it.")
@@ -163,6 +195,12 @@ class Settings:
         sizes = self.input_size
         if len(sizes) != 2 or (tuple(sizes) != (0, 0) and not all(32 <= n <= 8192 for n in sizes)):
             raise ValueError(f"input_size: found {list(sizes)}, expected [height, width] of 32 to 8192 each, or [0, 0]")
+        for name in ("camera_pose", *(f"anchor_{sensor}_pose" for sensor in ("range", "scan", "points"))):
+            if any(numbers := getattr(self, name)):
+                try:
+                    pose_of(numbers)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from error
         self._ascending("min_depth", "max_depth")
         self._ascending("scan_min_height", "scan_max_height")
         self._ascending("age_warning", "age_error")

@@ -9,6 +9,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.prediction import Prediction, confidence, sigma_at
 from mono_depth_ros.ros import statistics as stats
+from mono_depth_ros.ros.anchors import AnchorInputs
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -37,8 +38,15 @@ class Outcome(NamedTuple):
 class Pipeline:
     """Makes messages of images, one after the other, in memory of its own."""
 
-    def __init__(self, decoder: Decoder, cameras: Cameras, estimator: NodeEstimator, composer: Composer) -> None:
-        self.cameras = cameras
+    def __init__(
+        self,
+        decoder: Decoder,
+        cameras: Cameras,
+        estimator: NodeEstimator,
+        anchors: AnchorInputs,
+        composer: Composer,
+    ) -> None:
+        self.cameras, self._anchors = cameras, anchors
         self._decoder, self._estimator, self._composer = decoder, estimator, composer
         self._gates = Gates()
         self._rectified: NDArray[np.uint8] | None = None
@@ -82,10 +90,14 @@ class Pipeline:
         prediction = self._estimator.predict(rgb, view.camera, memory)
         laps.end_measured(self._estimator.timings())
 
+        # What other sensors know corrects it.
+        seen = view.rectifier.valid_mask if view.rectifier else None
+        laps.begin(stats.FUSE)
+        prediction = self._anchors.correct(prediction, msg.header, view.camera, rgb, seen)
+
         # What is too near, too far, too unsure or out of the lens's sight is no depth.
         laps.begin(stats.PACK)
         farthest = min(settings.max_depth, self._estimator.farthest(size, view.camera))
-        seen = view.rectifier.valid_mask if view.rectifier else None
         self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
         valid_share = self._gates.valid_share(prediction.depth)
 

@@ -21,6 +21,8 @@ CAMERA_INFO_INPUT = _keep_last(5, ReliabilityPolicy.BEST_EFFORT)
 # What was sent once, before we came. Only for publishers that keep it: the others would be warned of us.
 KEPT_CAMERA_INFO = _keep_last(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 IMU_INPUT = _keep_last(1, ReliabilityPolicy.BEST_EFFORT)
+# Anchors: the message nearest to the image's stamp is looked for, which need not be the last.
+SENSOR_INPUT = _keep_last(10, ReliabilityPolicy.BEST_EFFORT)
 # Reliable matches every subscriber; a best-effort publisher is invisible to the defaults of RViz and depth_image_proc.
 OUTPUT = _keep_last(5, ReliabilityPolicy.RELIABLE)
 

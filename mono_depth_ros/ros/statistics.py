@@ -12,7 +12,7 @@ DROPPED, REJECTED, FAILED = "dropped", "rejected", "failed"
 
 # The stages of a frame: receive is from its publication to the callback; in wait, the worker is busy with another.
 RECEIVE, WAIT, DECODE, CAMERA, RECTIFY = "receive", "wait", "decode", "camera_info", "rectify"
-NETWORK, PACK, PUBLISH = "network", "pack", "publish"  # with the estimator's own around the network
+NETWORK, FUSE, PACK, PUBLISH = "network", "fuse", "pack", "publish"  # with the estimator's own around the network
 
 OVERHEAD = "all but the network"  # and the wait for it
 AGE = "age at publish"

@@ -15,6 +15,7 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
+from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.orientation import Orientation, Turn
 from mono_depth_ros.ros.parameters import Settings
 from test.ros.harness import FRAME_ID, wait_until
@@ -27,7 +28,7 @@ AHEAD = (-0.5, 0.5, -0.5, 0.5)
 
 @pytest.fixture
 def orientation():
-    made = Orientation(host(), attitude=False)
+    made = Orientation(host(), Tree(host()), attitude=False)
     yield made
     made.close()
 
@@ -85,7 +86,7 @@ def test_parameters_are_taken_where_they_say_something_or_are_to_be_taken(orient
 
 def test_bins_of_a_vehicle_are_refused_where_nobody_says_how_the_camera_is_turned(orientation, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_ros", None)
-    with pytest.raises(ValueError, match="base_link_frd is not known: tf2_ros is not installed here; set scan_yaw"):
+    with pytest.raises(ValueError, match="tf2_ros is not installed; set scan_yaw"):
         orientation.of_camera(HEADER, "base_link_frd", Settings(scan_format="mavlink"))
     with pytest.raises(ValueError, match="tf2_ros is not installed"):
         orientation.of_camera(HEADER, "base_link", Settings(scan_rotation="tf"))
@@ -123,7 +124,7 @@ def test_what_tf2_does_not_know_is_said(orientation, tf2):
 
 def test_the_attitude_of_the_vehicle_levels_the_scan_and_its_heading_does_not_turn_it():
     """The vehicle is nose down by 0.2 rad and heads anywhere; the camera is mounted nose up by 0.1 rad."""
-    orientation = Orientation(host(), attitude=True)
+    orientation = Orientation(host(), Tree(host()), attitude=True)
     publisher = host().create_publisher(Imu, "imu", 1)
     executor = SingleThreadedExecutor(context=host().context)
     executor.add_node(host())

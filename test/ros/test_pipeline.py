@@ -17,12 +17,15 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from mono_depth_ros.backends import BackendError
+from mono_depth_ros.fusion import Prior
 from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import composer
 from mono_depth_ros.ros import outputs as topics
+from mono_depth_ros.ros.anchors import AnchorInputs
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
+from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.images import Decoder
 from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.journal import Journal
@@ -69,9 +72,10 @@ class Bench:
         self.error: Exception | None = None
         self.confidence = True
         outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.published.append)
-        self.orientation = Orientation(host(), attitude=False)
+        self.orientation = Orientation(host(), Tree(host()), attitude=False)
         maker = Composer(self.orientation, self.problems)
-        pipeline = Pipeline(Decoder("/image", self.problems), self.cameras, self, maker)
+        anchors = AnchorInputs(host(), self.settings, Prior(), Tree(host()), self.problems)
+        pipeline = Pipeline(Decoder("/image", self.problems), self.cameras, self, anchors, maker)
         journal = Journal(self.statistics, self.problems)
         self.stream = Stream(host(), lambda: self.settings, pipeline, outputs, journal)
 
@@ -153,8 +157,8 @@ def test_every_stage_is_timed_and_the_network_and_the_wait_are_no_part_of_the_re
     bench = Bench()
     bench.process(make_image(Time(sec=1)), make_info())
     medians = {name: p50 for name, (p50, _) in bench.statistics.percentiles().items()}
-    stages = ["receive", "wait", "decode", "camera_info", "network", "scale", "pack", "publish"]
-    assert list(medians)[:8] == stages
+    stages = ["receive", "wait", "decode", "camera_info", "network", "scale", "fuse", "pack", "publish"]
+    assert list(medians)[:9] == stages
     assert medians["receive"] == TRANSIT and medians["network"] == 3.0
     assert WAITED <= medians["wait"] < WAITED + 10
     rest = sum(medians[stage] for stage in stages if stage not in ("network", "wait"))

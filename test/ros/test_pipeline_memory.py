@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 
+from mono_depth_ros.fusion import Prior
 from mono_depth_ros.ros import outputs as topics
+from mono_depth_ros.ros.anchors import AnchorInputs
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.estimator import NodeEstimator
+from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.images import Decoder
 from mono_depth_ros.ros.intake import Arrival
 from mono_depth_ros.ros.journal import Journal
@@ -39,8 +42,9 @@ class Bench:
         self.published = 0
         outputs = SimpleNamespace(wanted=lambda: wanted, publish=self.publish)
         estimator = NodeEstimator(self.settings, problems)
-        composer = Composer(Orientation(host(), attitude=False), problems)
-        pipeline = Pipeline(Decoder("/image", problems), self.cameras, estimator, composer)
+        composer = Composer(Orientation(host(), Tree(host()), attitude=False), problems)
+        anchors = AnchorInputs(host(), self.settings, Prior(), Tree(host()), problems)
+        pipeline = Pipeline(Decoder("/image", problems), self.cameras, estimator, anchors, composer)
         self.stream = Stream(host(), lambda: self.settings, pipeline, outputs, Journal(self.statistics, problems))
 
     def publish(self, messages):
