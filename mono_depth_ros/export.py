@@ -66,8 +66,18 @@ def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:
 
     Raises `ExportError` where the graph differs from PyTorch by more than 1 mm.
     """
-    graph = FrameNetwork(copy.deepcopy(network).cpu(), info).eval()
+    graph = FrameNetwork(copy.deepcopy(network).cpu(), info)
     store_half(graph)
+    content = to_graph(graph)
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in CHECKED_SIZES]
+    require_parity(TorchBackend(graph.network, info), OpenVinoBackend(content), frames)
+    return content
+
+
+def to_graph(graph: FrameNetwork) -> bytes:
+    """The ONNX graph of a frame's network, whatever it computes in, for any multiples of 32."""
+    graph.eval()
     image = torch.zeros((1, 2 * STRIDE, 3 * STRIDE, 3), dtype=torch.uint8)
     with torch.inference_mode():
         outputs = OUTPUTS[: len(graph(image))]
@@ -79,11 +89,7 @@ def to_onnx(network: nn.Module, info: CheckpointInfo) -> bytes:
     assert exported is not None
     # The exporter notes source paths of this machine at every node.
     ClearMetadataAndDocStringPass()(exported.model)
-    content = _tidied(exported.model_proto).SerializeToString()
-    rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in CHECKED_SIZES]
-    require_parity(TorchBackend(graph.network, info), OpenVinoBackend(content), frames)
-    return content
+    return _tidied(exported.model_proto).SerializeToString()
 
 
 def store_half(module: nn.Module) -> None:

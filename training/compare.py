@@ -127,6 +127,8 @@ def rows(window: Sequence[int]) -> tuple[Row, ...]:
             published=(0.139, 0.474, 0.057, 0.823, 0.964, 0.994),
         ),
         Row(PAPER, "", published=(0.120, 0.419, 0.051, 0.860, 0.978, 0.996)),
+        Row("learned step sizes, 8 bits", "[9]", ("--model.quantise_bits=8",), after=PAPER),
+        Row("learned step sizes, 4 bits", "[9]", ("--model.quantise_bits=4",), after=PAPER),
     )
 
 

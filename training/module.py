@@ -15,6 +15,7 @@ from torch.nn.functional import interpolate
 from mono_depth_ros import checkpoint
 from mono_depth_ros.network import DepthNetwork
 from training.losses import DepthLoss, log_difference
+from training.lsq import quantise
 from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop, valid_pixels
 from training.pretrained import load_pretrained
 from training.report import write_reliability, write_report
@@ -38,6 +39,7 @@ class DepthModule(pl.LightningModule):
             ``random`` begins without any.
         start: a checkpoint of the same network, sealed or a training run's (.ckpt), to start from instead
             (fine-tuning), or to test.
+        quantise_bits: 2 to 8 trains the network with learned step sizes, see `training.lsq`; 0 does not.
         drop_path: share of the encoder's residual blocks that a training image skips, at most (the last block's).
         freeze_norm: keep batch normalisation's statistics as they are (small batches, fine-tuning).
         loss: the loss; see `DepthLoss`.
@@ -61,6 +63,7 @@ class DepthModule(pl.LightningModule):
         error: bool = False,
         encoder_weights: str | None = None,
         start: str | None = None,
+        quantise_bits: int = 0,
         drop_path: float = 0.0,
         freeze_norm: bool = False,
         max_lr: float = 1e-4,
@@ -76,6 +79,8 @@ class DepthModule(pl.LightningModule):
         network = network or DepthNetwork(encoder, decoder, width, max_depth, error)
         self.network = network.to(memory_format=torch.channels_last)
         set_drop_path(self.network, drop_path)
+        if quantise_bits:
+            quantise(self.network, quantise_bits)
         self.loss = loss
         self.has_weights = False
         self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()

@@ -10,8 +10,10 @@ from torch import nn
 
 from mono_depth_ros.checkpoint import CheckpointInfo
 from mono_depth_ros.export import round_weights, seal
+from mono_depth_ros.network import DepthNetwork
 from mono_depth_ros.network.model import ErrorHead
 from training.lightning_cli import DepthCLI, assemble
+from training.lsq import seal_quantised
 from training.module import DepthModule
 
 
@@ -26,11 +28,14 @@ def main(arguments: list[str]) -> None:
     cli = assemble([f"--config={options.config}", *overrides])
     state = torch.load(options.ckpt_path, map_location="cpu", weights_only=True)["state_dict"]
     cli.model.load_state_dict(state)
+    if not isinstance(cli.model.network, DepthNetwork):
+        raise ValueError(f"seal: found a {type(cli.model.network).__name__}, expected the paper's network")
     round_weights(cli.model.network)
     if cli.model.network.error_head:
         calibrate(cli.model.network.error_head, measure(cli, "val")["error_scale"])
     info = describe(cli, measure(cli, "test"), options.licence)
-    sealed = seal(cli.model.network.eval(), info, options.output)
+    write = seal_quantised if cli.model.hparams["quantise_bits"] else seal
+    sealed = write(cli.model.network.eval(), info, options.output)
     for name, value in info.metrics.items():
         print(f"{name:14s} {value:.4f}")
     print(f"sealed {sealed.path}, SHA-256 {sealed.sha256}")

@@ -28,7 +28,7 @@ SMALL = {
     "METER": Meter,
     "DCDN": lambda: DCDN("resnet18"),
 }
-RUN_BY_THE_NODE = ("two scales", "FCRN", "light pyramid", "FastDepth", "METER", "DCDN")
+RUN_BY_THE_NODE = ("two scales", "FCRN", "light pyramid", "FastDepth", "DCDN")
 
 
 def frames(number: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,7 +5,9 @@ from abc import ABC, abstractmethod
 import timm
 from timm.models import FeatureInfo
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
+
+from mono_depth_ros.network.decoder import upsample
 
 # Metres that an untrained network says, about the middle of a room: a ReLU that begins at zero would learn nothing.
 MIDDLE = 2.7
@@ -19,14 +21,16 @@ class Baseline(nn.Module, ABC):
 
     Attributes:
         multiple: of which height and width must be multiples; other images are padded by repeating their border.
+        stride: by how much its depth is smaller than such an image.
     """
 
     error_head = None
     multiple = 1
+    stride = 1
 
     @abstractmethod
     def predict(self, image: Tensor) -> Tensor:
-        """Depth (N, 1, h, w) in metres, of the size that the paper's network gives, of a normalised (N, 3, H, W)."""
+        """Depth (N, 1, H / ``stride``, W / ``stride``) in metres of a normalised image (N, 3, H, W)."""
 
     def forward(self, image: Tensor) -> tuple[Tensor, None]:
         """Depth (N, 1, H, W), interpolated where the network's own is smaller, and no expected error."""
@@ -34,7 +38,8 @@ class Baseline(nn.Module, ABC):
         bottom, right = -height % self.multiple, -width % self.multiple
         if bottom or right:
             image = pad(image, (0, right, 0, bottom), mode="replicate")
-        depth = at_size(self.predict(image), image)
+        depth = self.predict(image)
+        depth = upsample(depth, self.stride) if self.stride > 1 else depth
         return depth[..., :height, :width], None
 
 
@@ -63,13 +68,6 @@ def begin_at(layer: nn.Module, value: float) -> None:
     """Let a layer's bias begin at ``value``."""
     assert isinstance(layer.bias, Tensor)
     nn.init.constant_(layer.bias, value)
-
-
-def at_size(x: Tensor, like: Tensor) -> Tensor:
-    """``x`` brought to the height and width of ``like``, bilinearly."""
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def conv_bn_relu(

@@ -44,7 +44,7 @@ class DCDN(Baseline):
         encoder: a timm model that can be dilated; the paper's is ``resnet101``.
     """
 
-    multiple = 8
+    multiple = stride = 8
 
     def __init__(self, encoder: str = "resnet101") -> None:
         super().__init__()
@@ -54,5 +54,5 @@ class DCDN(Baseline):
         begin_at(self.head[0], MIDDLE)
 
     def predict(self, image: Tensor) -> Tensor:
-        """See `Baseline.predict`; an eighth of the image's height and width."""
+        """See `Baseline.predict`."""
         return self.head(self.context(self.encoder(image)))

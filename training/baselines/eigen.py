@@ -21,10 +21,10 @@ def conv_relu(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: 
     return nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding), nn.ReLU(True))
 
 
-def coarse_convolutions() -> nn.Sequential:
-    """The five convolutions of the coarse stack, up to its last pooling: stride 16."""
+def coarse_convolutions(padding: int = 0) -> nn.Sequential:
+    """The five convolutions of the coarse stack, up to its last pooling: stride 16; ``padding`` is of the first."""
     return nn.Sequential(
-        conv_relu(3, 96, 11, stride=4, padding=0),
+        conv_relu(3, 96, 11, stride=4, padding=padding),
         nn.MaxPool2d(2),
         conv_relu(96, 256, 5),
         nn.MaxPool2d(2),
@@ -37,16 +37,14 @@ def coarse_convolutions() -> nn.Sequential:
 class Fine(nn.Module):
     """The fine stack: edges of the image at a quarter of its size, and the coarse stack's ln of depth among them."""
 
-    def __init__(self) -> None:
+    def __init__(self, padding: int = 0) -> None:
         super().__init__()
-        self.edges = nn.Sequential(conv_relu(3, 63, 9, stride=2, padding=0), nn.MaxPool2d(2))
+        self.edges = nn.Sequential(conv_relu(3, 63, 9, stride=2, padding=padding), nn.MaxPool2d(2))
         self.refine = nn.Sequential(conv_relu(64, 64, 5), conv_relu(64, 64, 5), nn.Conv2d(64, 1, 5, padding=2))
 
     def forward(self, image: Tensor, coarse: Tensor) -> Tensor:
-        """Ln of depth of an image (N, 3, H, W) and a coarse map (N, 1, h, w), of the size of the edges' map."""
-        edges = self.edges(image)
-        coarse = interpolate(coarse, edges.shape[-2:], mode="bilinear", align_corners=False)
-        return self.refine(torch.cat((edges, coarse), dim=1))
+        """Ln of depth (N, 1, h, w) of an image (N, 3, H, W) and a coarse map (N, 1, h, w), about a quarter as large."""
+        return self.refine(torch.cat((self.edges(image), coarse), dim=1))
 
 
 class Eigen(Baseline):
@@ -98,7 +96,7 @@ class Eigen(Baseline):
         return self.connected(self.convolutions(image)).unflatten(1, (1, *self.coarse_size))
 
     def predict(self, image: Tensor) -> Tensor:
-        """See `Baseline.predict`; of the image's size, though it holds a quarter of `size`'s pixels a side."""
+        """See `Baseline.predict`; enlarged here, since only the middle of the image is seen."""
         margins = [whole - part for whole, part in zip(image.shape[-2:], self.window, strict=True)]
         top, left = (margin // 2 for margin in margins)
         bottom, right = margins[0] - top, margins[1] - left

@@ -31,7 +31,7 @@ class FastDepth(Baseline):
         begin_at(self.head[1], MIDDLE)
 
     def predict(self, image: Tensor) -> Tensor:
-        """See `Baseline.predict`; of the image's size."""
+        """See `Baseline.predict`."""
         *skips, _, x = self.encoder(image)
         for rung, layer in enumerate(self.decoder):
             x = interpolate(layer(x), scale_factor=2.0, mode="nearest")

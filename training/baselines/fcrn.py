@@ -41,6 +41,8 @@ class FCRN(Baseline):
         encoder: a timm model; the paper's is ``resnet50``.
     """
 
+    multiple, stride = 32, 2
+
     def __init__(self, encoder: str = "resnet50") -> None:
         super().__init__()
         self.encoder = Backbone(encoder)
@@ -51,5 +53,5 @@ class FCRN(Baseline):
         begin_at(self.head[0], MIDDLE)
 
     def predict(self, image: Tensor) -> Tensor:
-        """See `Baseline.predict`; about half of the image's height and width."""
+        """See `Baseline.predict`; any height and width will do, of which it gives about half."""
         return self.head(self.decoder(self.bridge(self.encoder(image))))

@@ -40,7 +40,7 @@ class PyramidNetwork(Baseline):
         encoder: a timm model; the paper's is ``resnet50``.
     """
 
-    multiple = 32
+    multiple, stride = 32, 2
 
     def __init__(self, encoder: str = "resnet50") -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class PyramidNetwork(Baseline):
         begin_at(self.head[0], MIDDLE)
 
     def predict(self, image: Tensor) -> Tensor:
-        """See `Baseline.predict`; half of the image's height and width."""
+        """See `Baseline.predict`."""
         *maps, x = self.encoder(image)
         for pyramid, lateral, skip in zip(self.pyramids, self.skips, maps[::-1], strict=True):
             x = upsample(pyramid(x)) + lateral(skip)

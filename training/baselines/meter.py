@@ -103,7 +103,7 @@ class UpSampling(nn.Module):
 class Meter(Baseline):
     """The smallest of its three sizes."""
 
-    multiple = 64
+    multiple, stride = 64, 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class Meter(Baseline):
         self.head = nn.Conv2d(8, 1, 3, padding=1, bias=False)
 
     def predict(self, image: Tensor) -> Tensor:
-        """See `Baseline.predict`; a quarter of the image's height and width."""
+        """See `Baseline.predict`."""
         stride4 = self.stem(image)
         stride8 = self.to_stride8(stride4)
         stride16 = self.to_stride16(stride8)
