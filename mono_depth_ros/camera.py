@@ -256,6 +256,7 @@ class Rectifier:
 
     def __init__(self, camera: CameraModel) -> None:
         self.camera = camera.rectified()
+        self._raw = camera
         self.valid_mask: NDArray[np.bool_] = np.ones((camera.height, camera.width), dtype=bool)
         self._maps: tuple[NDArray[np.float32], ...] = ()
         if camera.is_distorted:
@@ -284,6 +285,21 @@ class Rectifier:
             return image
         x, y = self._maps
         return cv2.remap(image, x, y, interpolation, dst=out, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+
+    def points(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where pixels of the raw image lie in the rectified one: u and v, (N,) float64, right to 0.6 of a pixel.
+
+        OpenCV inverts the lens in five steps, which strong distortion leaves short in the corners.
+        """
+        if not self._maps:
+            return u, v
+        raw = self._raw
+        lens = cv2.fisheye if raw.distortion_model == "equidistant" else cv2
+        rotation = np.array(raw.rotation or np.eye(3), dtype=np.float64).reshape(3, 3)
+        pixels = np.stack([u, v], axis=-1, dtype=np.float64)[:, None]
+        coefficients = np.array(raw.distortion, dtype=np.float64)
+        found = lens.undistortPoints(pixels, raw.matrix, coefficients, R=rotation, P=self.camera.matrix)[:, 0]
+        return found[:, 0], found[:, 1]
 
 
 def _source_pixels(raw: CameraModel, pinhole: CameraModel) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -17,7 +17,7 @@ from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.errors import MonoDepthError
 from mono_depth_ros.estimator import DepthEstimator
 from mono_depth_ros.io import parse_source
-from mono_depth_ros.predict import OUTPUTS, Predictor
+from mono_depth_ros.predict import OUTPUTS, Predictor, read_anchors
 
 # The extra that brings a module.
 EXTRAS = {
@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--camera", type=Path, help="the lens (camera_calibration's YAML; default: camera.yaml beside)"
     )
+    predict.add_argument(
+        "--anchors", type=Path, help="depths that are known: CSV with u, v (pixels), metres, and perhaps sigma, frame"
+    )
     predict.add_argument("--frames", type=int, help="stop after so many")
     predict.add_argument(
         "--write", nargs="+", choices=OUTPUTS, default=tuple(OUTPUTS), help="what to write (default: all)"
@@ -112,9 +115,11 @@ def run_predict(options: argparse.Namespace) -> int:
         raise ValueError(f"--frames: found {options.frames}, expected 1 or more")
     source = parse_source(options.source, mixed_sizes=True)
     camera = CameraModel.from_yaml(options.camera) if options.camera else None if source.remark else source.camera
+    anchors = read_anchors(options.anchors) if options.anchors else {}
     options.output.mkdir(parents=True, exist_ok=True)
     estimator = load_estimator(options)
-    predictor = Predictor(estimator, options.output, options.write, camera, report=partial(tqdm.write, file=sys.stderr))
+    report = partial(tqdm.write, file=sys.stderr)
+    predictor = Predictor(estimator, options.output, options.write, camera, anchors, report)
     code = 0
     try:
         predictor.run(source, options.frames)

@@ -1,9 +1,12 @@
 """`mono-depth predict`: each picture of a source to files of depth, preview and cloud. What was not done is told."""
 
+import csv
+import dataclasses
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -11,7 +14,8 @@ from tqdm import tqdm
 
 from mono_depth_ros.camera import CameraModel, Rectifier
 from mono_depth_ros.estimator import DepthEstimator
-from mono_depth_ros.io import Frame, ImageError, Source
+from mono_depth_ros.fusion import Anchors, fuse_and_report
+from mono_depth_ros.io import Frame, ImageError, Source, SourceError
 from mono_depth_ros.io.folder import PREDICT
 from mono_depth_ros.io.frames import assumed_camera
 from mono_depth_ros.io.png import encode, is_made_by
@@ -23,11 +27,20 @@ OUTPUTS = {"depth": "_depth.png", "preview": "_preview.png", "ply": ".ply"}  # w
 
 # Pixels of a preview or cloud: the network sees far fewer, and 12 million take 2 GB of memory.
 _MOST_PIXELS = 1280 * 960
+_ANCHOR_SIGMA = 0.02  # of ln depth, where the file does not say
 _PLY_COMMENT = f"comment {PREDICT}\n".encode()
 
 
 class Predictor:
     """Writes what is asked for of each picture, named after it, into one folder.
+
+    Args:
+        estimator: gives the depth.
+        output: the folder.
+        wanted: of OUTPUTS.
+        camera: the lens; None assumes one for each size of picture.
+        anchors: that correct the depth, by the name of the frame; that of the only frame may be empty.
+        report: is told of what was not done, and of anchors.
 
     Attributes:
         done: number of frames of which everything was written.
@@ -40,11 +53,11 @@ class Predictor:
         output: Path,
         wanted: Collection[str] = tuple(OUTPUTS),
         camera: CameraModel | None = None,
+        anchors: Mapping[str, Anchors] = MappingProxyType({}),
         report: Callable[[str], object] = print,
     ) -> None:
-        """Take the lens from `camera`, or assume one for each size of picture where that is None."""
         self._estimator, self._output, self._wanted, self._camera = estimator, output, wanted, camera
-        self._report = report
+        self._anchors, self._report = dict(anchors), report
         self._view = _View(CameraModel.nyu())
         self._preview = DepthPreview(0.0, estimator.checkpoint.info.max_depth)
         self.done = 0
@@ -52,6 +65,8 @@ class Predictor:
 
     def run(self, source: Source, most: int | None) -> None:
         """Go through the frames of a source, at most so many. Raises SourceError where it ends in the middle."""
+        if "" in self._anchors and source.length != 1:
+            raise SourceError("anchors without a column frame are those of one picture; expected a source of one")
         frames = islice(source.frames(self._fault), most)
         for index, frame in enumerate(tqdm(frames, total=most or source.length, unit=" frames")):
             try:
@@ -59,6 +74,8 @@ class Predictor:
                 self.done += 1
             except ImageError as error:
                 self._fault(error)
+        for name in self._anchors:
+            self._fault(ImageError(f"anchors of {name or 'the picture'}: no such frame came"))
 
     def _fault(self, error: ImageError) -> None:
         self.faults.append(str(error))
@@ -73,9 +90,7 @@ class Predictor:
                 )
         view = self._view_of(frame, name)
         rgb = view.rectifier.rectify(frame.rgb)
-        depth = self._estimator.predict(
-            rgb, view.rectifier.camera, Prediction(np.empty(rgb.shape[:2], np.float32))
-        ).depth
+        depth = self._depth(rgb, view.rectifier, name)
         depth[~view.rectifier.valid_mask] = np.nan
         if "depth" in files:
             files["depth"].write_bytes(encode(millimetres(depth), PREDICT))
@@ -84,6 +99,22 @@ class Predictor:
             files["preview"].write_bytes(encode(beside[..., ::-1], PREDICT))
         if "ply" in files:
             write_ply(files["ply"], view.cloud.build(view.shrunk(depth), view.shrunk(rgb)), PREDICT)
+
+    def _depth(self, rgb: np.ndarray, rectifier: Rectifier, name: str) -> np.ndarray:
+        anchors = self._anchors.pop(name, None) or self._anchors.pop("", None)
+        if anchors is None:
+            without_sigma = Prediction(np.empty(rgb.shape[:2], np.float32))
+            return self._estimator.predict(rgb, rectifier.camera, without_sigma).depth
+        u, v = rectifier.points(anchors.u, anchors.v)
+        prediction = self._estimator.predict(rgb, rectifier.camera)
+        prediction, reports = fuse_and_report(prediction, dataclasses.replace(anchors, u=u, v=v))
+        used = sum(report.used for report in reports.values())
+        dropped = [f"{number} {reason}" for report in reports.values() for reason, number in report.dropped.items()]
+        text = f"{name}: {used} of {len(anchors)} anchors used" + (f" ({', '.join(dropped)})" if dropped else "")
+        if not used:
+            raise ImageError(text)
+        self._report(text)
+        return prediction.depth
 
     def _view_of(self, frame: Frame, name: str) -> "_View":
         height, width = frame.rgb.shape[:2]
@@ -122,6 +153,30 @@ class _View:
             return image
         way = cv2.INTER_AREA if image.ndim == 3 else cv2.INTER_NEAREST_EXACT
         return cv2.resize(image, self._size, interpolation=way)
+
+
+def read_anchors(path: Path) -> dict[str, Anchors]:
+    """Anchors by the name of their frame, from a CSV file with the columns u, v (pixels of the picture) and metres.
+
+    The columns sigma (standard deviation of ln depth) and frame (the picture's name without its suffix) may follow.
+    Raises SourceError.
+    """
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file, skipinitialspace=True)
+        columns = set(reader.fieldnames or ())
+        if not {"u", "v", "metres"} <= columns <= {"u", "v", "metres", "sigma", "frame"}:
+            found = ", ".join(reader.fieldnames or ()) or "none"
+            raise SourceError(f"{path}: found the columns {found}; expected u, v, metres and perhaps sigma, frame")
+        rows: dict[str, list[tuple[float, ...]]] = {}
+        for row in reader:
+            try:
+                numbers = [float(row[column]) for column in ("u", "v", "metres")]
+                rows.setdefault(row.get("frame") or "", []).append((*numbers, float(row.get("sigma") or _ANCHOR_SIGMA)))
+            except (TypeError, ValueError) as error:
+                raise SourceError(f"{path}, line {reader.line_num}: {error}; expected numbers") from error
+    if not rows:
+        raise SourceError(f"{path}: found no anchor")
+    return {frame: Anchors(*np.array(numbers).T) for frame, numbers in rows.items()}
 
 
 def _is_ours(path: Path) -> bool:

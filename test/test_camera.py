@@ -252,6 +252,19 @@ def test_rectified_pixels_come_from_where_the_lens_projects_their_rays(lens):
     assert np.abs(source - expected)[valid].max() < 0.04
 
 
+@pytest.mark.parametrize("lens", list(LENSES))
+def test_pixels_of_the_raw_image_are_found_in_the_rectified_one(lens):
+    rectifier = Rectifier(LENSES[lens])
+    pinhole = rectifier.camera
+    v, u = np.mgrid[0 : pinhole.height : 20, 0 : pinhole.width : 20].reshape(2, -1).astype(np.float64)
+    rays = np.stack([(u - pinhole.cx) / pinhole.fx, (v - pinhole.cy) / pinhole.fy, np.ones_like(u)], axis=-1)
+    raw = see(LENSES[lens], rays)
+    found = rectifier.points(raw[..., 0], raw[..., 1])
+    inside = rectifier.valid_mask[v.astype(int), u.astype(int)]
+    assert inside.sum() > 50
+    np.testing.assert_allclose(np.stack(found, axis=-1)[inside], np.stack([u, v], axis=-1)[inside], atol=0.6)
+
+
 def test_the_mask_is_false_exactly_where_the_lens_saw_nothing():
     camera = LENSES["plumb_bob"]
     rectifier = Rectifier(camera)

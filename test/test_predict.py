@@ -208,3 +208,54 @@ def test_12_megapixels_take_less_than_a_gigabyte_and_give_depth_of_every_pixel(s
     assert int(done.stdout) < 2**20  # KiB
     assert depth_of(tmp_path / "out" / "large_depth.png").shape == (3000, 4000)
     assert cv2.imread(str(tmp_path / "out" / "large_preview.png")).shape[0] == 3000 // 4
+
+
+def test_anchors_of_a_file_bring_the_depth_to_what_they_say(predict, tmp_path, capsys):
+    source = write(tmp_path / "a.png")
+    assert predict(source, output=tmp_path / "plain") == 0
+    plain = depth_of(tmp_path / "plain" / "a_depth.png").astype(float)
+    rows = [f"{u},{v},{1.2e-3 * plain[v, u]:.4f}" for u in range(4, 64, 8) for v in range(4, 48, 8)]
+    (tmp_path / "anchors.csv").write_text("\n".join(["u,v,metres", *rows]))
+    assert predict(source, "--anchors", tmp_path / "anchors.csv") == 0
+    assert "a: 48 of 48 anchors used" in capsys.readouterr().err
+    ratio = depth_of(tmp_path / "out" / "a_depth.png") / plain
+    assert abs(np.median(ratio) - 1.2) < 0.03 and np.percentile(np.abs(ratio - 1.2), 95) < 0.1
+
+
+def test_anchors_belong_to_the_frame_that_their_file_names(predict, tmp_path, capsys):
+    for name in ("a", "b"):
+        write(tmp_path / "in" / f"{name}.png")
+    anchors = tmp_path / "anchors.csv"
+    anchors.write_text("frame,u,v,metres,sigma\nb,32,24,2.5,0.01\nc,1,1,1,0.01\n")
+    assert predict(tmp_path / "in", "--anchors", anchors) == 1
+    printed = capsys.readouterr().err
+    assert "b: 1 of 1 anchors used" in printed and "anchors of c: no such frame came" in printed
+    a, b = (depth_of(tmp_path / "out" / f"{name}_depth.png")[24, 32] for name in "ab")
+    assert abs(b / 2500 - 1) < 0.1 and abs(b - 2500.0) < abs(a - 2500.0)
+    anchors.write_text("u,v,metres\n32,24,2.5\n")
+    assert predict(tmp_path / "in", "--anchors", anchors, output=tmp_path / "other") == 1
+    assert "anchors without a column frame are those of one picture" in capsys.readouterr().err
+
+
+def test_a_picture_none_of_whose_anchors_can_be_used_is_not_done(predict, tmp_path, capsys):
+    (tmp_path / "anchors.csv").write_text("u,v,metres\n900,24,2.5\n10,10,-1\n")
+    assert predict(write(tmp_path / "a.png"), "--anchors", tmp_path / "anchors.csv") == 1
+    printed = capsys.readouterr().err
+    assert "a: 0 of 2 anchors used" in printed and "1 outside" in printed and "1 invalid" in printed
+    assert names(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "found the columns none; expected u, v, metres"),
+        ("x,y,z\n1,2,3\n", "found the columns x, y, z; expected u, v, metres"),
+        ("u,v,metres\n", "found no anchor"),
+        ("u,v,metres\n1,2,far\n", "line 2: could not convert string to float: 'far'"),
+        ("u,v,metres\n1,2\n", "line 2: "),
+    ],
+)
+def test_a_file_of_anchors_that_is_none_is_named(predict, tmp_path, capsys, content: str, complaint: str):
+    (tmp_path / "anchors.csv").write_text(content)
+    assert predict(write(tmp_path / "a.png"), "--anchors", tmp_path / "anchors.csv") == 1
+    assert f"{tmp_path / 'anchors.csv'}" in (printed := capsys.readouterr().err) and complaint in printed
