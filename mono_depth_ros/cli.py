@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tqdm import tqdm
 
 from mono_depth_ros import checkpoint as checkpoints
@@ -84,6 +85,15 @@ def parser() -> argparse.ArgumentParser:
         "--write", nargs="+", choices=OUTPUTS, default=tuple(OUTPUTS), help="what to write (default: all)"
     )
 
+    play = add("play", run_play, "copy a rosbag2 and add the depth of every image", (checkpoint, backend, size))
+    play.add_argument("source", type=Path, help="the bag: with images and their camera_info")
+    play.add_argument("target", type=Path, help="the bag to write")
+    play.add_argument("--outputs", nargs="+", help="topics to add (default: depth depth/camera_info depth/points scan)")
+    play.add_argument("--namespace", default="", help="of the topics that are added")
+    play.add_argument(
+        "-p", "--param", action="append", default=[], metavar="NAME:=VALUE", help="a parameter of the node (repeatable)"
+    )
+
     add("info", run_info, "the checkpoint, this machine, and the backend taken here", (checkpoint, backend))
 
     export = add(
@@ -132,6 +142,47 @@ def run_predict(options: argparse.Namespace) -> int:
         if predictor.faults:
             print(f"mono-depth predict: {len(predictor.faults)} not done, named above", file=sys.stderr)
     return 1 if predictor.faults else code
+
+
+def run_play(options: argparse.Namespace) -> int:
+    """Run every image of a bag through the node's pipeline. The exit code is 1 where an output lacks one."""
+    from mono_depth_ros.ros.parameters import Settings
+    from mono_depth_ros.ros.play import DEFAULT_OUTPUTS, TYPES, Played, Player
+
+    wanted = options.outputs or DEFAULT_OUTPUTS
+    if strange := sorted(set(wanted) - set(TYPES)):
+        raise ValueError(f"--outputs: found {', '.join(strange)}, expected some of {', '.join(TYPES)}")
+    names = ("backend", "device", "precision", "threads")
+    given: dict[str, object] = {name: getattr(options, name) for name in names}
+    given |= {"checkpoint": str(options.checkpoint or ""), "input_size": options.input_size or (0, 0)}
+    settings = Settings().changed(given | dict(map(_parameter, options.param)))
+    player = Player(options.source, settings, partial(tqdm.write, file=sys.stderr))
+    played = Played()
+    try:
+        player.play(options.target, wanted, options.namespace, played)
+    finally:
+        print(f"{played.images} images of {player.image}, by {player.description['backend']}; in {options.target}:")
+        for output in wanted:
+            print(f"  {output}: {played.written[output]}")
+        for reason, number in played.faults.items():
+            print(f"mono-depth play: {number} images gave nothing: {reason}", file=sys.stderr)
+    return int(any(played.written[output] < played.images for output in wanted))
+
+
+def _parameter(text: str) -> tuple[str, object]:
+    """Name and value of NAME:=VALUE, as on ROS's command line."""
+    from mono_depth_ros.ros.parameters import Settings
+
+    name, separator, value = text.partition(":=")
+    default = getattr(Settings(), name, None)
+    if not separator or default is None:
+        raise ValueError(f"--param: found {text!r}, expected NAME:=VALUE with the name of one of the node's parameters")
+    parsed = yaml.safe_load(value)
+    if isinstance(default, float) and isinstance(parsed, int) and not isinstance(parsed, bool):
+        parsed = float(parsed)
+    if not isinstance(parsed, type(default)) and not isinstance(default, tuple):
+        raise ValueError(f"--param {name}: found {value!r}, expected {type(default).__name__}")
+    return name, parsed
 
 
 def run_info(options: argparse.Namespace) -> None:

@@ -61,6 +61,25 @@ def decode_depth(message: Any) -> NDArray[np.float32]:
     return raw.decode_depth(message) if message.__msgtype__ == _IMAGE else compressed.decode_depth_message(message)
 
 
+def color_topic(reader: AnyReader) -> str:
+    """The first topic of colour images, raw or compressed. Raises SourceError."""
+    for connection in reader.connections:
+        if connection.msgtype in (_IMAGE, _COMPRESSED) and connection.msgcount:
+            _, message = next(messages(reader, connection.topic))
+            encoding = getattr(message, "encoding", None) or message.format
+            if not any(map(encoding.startswith, raw.DEPTH_ENCODINGS)) and "compressedDepth" not in encoding:
+                return connection.topic
+    found = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections})) or "no topic"
+    raise SourceError(f"{reader.paths[0]}: found {found}, expected a topic of colour images, raw or compressed")
+
+
+def info_topic(reader: AnyReader, image: str) -> str | None:
+    """The topic of camera_info beside that of the images (image_transport's rule), else the first there is."""
+    topics = [c.topic for c in reader.connections if c.msgtype == _INFO and c.msgcount]
+    base = image.removesuffix("/compressed").rpartition("/")[0]
+    return min(topics, key=lambda topic: topic != f"{base}/camera_info", default=None)
+
+
 class BagSource:
     """The first colour image topic of a bag, raw or compressed, with the camera_info beside it."""
 
@@ -69,7 +88,7 @@ class BagSource:
     def __init__(self, bag: Path) -> None:
         self._bag = bag
         with self._opened() as reader:
-            self._topic = self._color_topic(reader)
+            self._topic = color_topic(reader)
             first = next(self._images(reader, raised))
             height, width = first.rgb.shape[:2]
             self.length: int | None = sum(c.msgcount for c in reader.connections if c.topic == self._topic)
@@ -99,16 +118,6 @@ class BagSource:
         finally:
             reader.close()
 
-    def _color_topic(self, reader: AnyReader) -> str:
-        for connection in reader.connections:
-            if connection.msgtype in (_IMAGE, _COMPRESSED) and connection.msgcount:
-                _, message = next(messages(reader, connection.topic))
-                encoding = getattr(message, "encoding", None) or message.format
-                if not any(map(encoding.startswith, raw.DEPTH_ENCODINGS)) and "compressedDepth" not in encoding:
-                    return connection.topic
-        found = ", ".join(sorted({f"{c.topic} ({c.msgtype})" for c in reader.connections})) or "no topic"
-        raise SourceError(f"{self._bag}: found {found}, expected a topic of colour images, raw or compressed")
-
     def _images(self, reader: AnyReader, bad: Callable[[ImageError], None]) -> Iterator[Frame]:
         white = WhiteLevel()
         for _, message in messages(reader, self._topic):
@@ -121,15 +130,13 @@ class BagSource:
             yield Frame(rgb, stamp.sec * 10**9 + stamp.nanosec)
 
     def _camera(self, reader: AnyReader) -> CameraModel | None:
-        """By the first camera_info beside the images (image_transport's rule), else the first of any topic."""
-        topics = [c.topic for c in reader.connections if c.msgtype == _INFO and c.msgcount]
-        base = self._topic.removesuffix("/compressed").rpartition("/")[0]
-        topics.sort(key=lambda topic: topic != f"{base}/camera_info")
-        if not topics:
+        """By the first camera_info."""
+        topic = info_topic(reader, self._topic)
+        if topic is None:
             return None
-        _, info = next(messages(reader, topics[0]))
+        _, info = next(messages(reader, topic))
         try:
             camera = camera_from_info(info)
         except ValueError as error:
-            raise SourceError(f"{self._bag}: {topics[0]}: {error}") from error
+            raise SourceError(f"{self._bag}: {topic}: {error}") from error
         return camera.rectified() if "image_rect" in self._topic else camera
