@@ -16,6 +16,7 @@ from mono_depth_ros.io import compressed, raw
 from mono_depth_ros.io.camera_info import camera_from_info
 from mono_depth_ros.io.errors import ImageError, SourceError, raised
 from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+from mono_depth_ros.io.topics import camera_info_beside, looks_rectified
 from mono_depth_ros.io.white import WhiteLevel
 
 _IMAGE, _COMPRESSED, _INFO = (f"sensor_msgs/msg/{name}" for name in ("Image", "CompressedImage", "CameraInfo"))
@@ -76,8 +77,7 @@ def color_topic(reader: AnyReader) -> str:
 def info_topic(reader: AnyReader, image: str) -> str | None:
     """The topic of camera_info beside that of the images (image_transport's rule), else the first there is."""
     topics = [c.topic for c in reader.connections if c.msgtype == _INFO and c.msgcount]
-    base = image.removesuffix("/compressed").rpartition("/")[0]
-    return min(topics, key=lambda topic: topic != f"{base}/camera_info", default=None)
+    return min(topics, key=lambda topic: topic != camera_info_beside(image), default=None)
 
 
 class BagSource:
@@ -139,4 +139,4 @@ class BagSource:
             camera = camera_from_info(info)
         except ValueError as error:
             raise SourceError(f"{self._bag}: {topic}: {error}") from error
-        return camera.rectified() if "image_rect" in self._topic else camera
+        return camera.rectified() if looks_rectified(self._topic)[0] else camera

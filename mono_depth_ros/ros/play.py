@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.io import ImageError, SourceError, bag
+from mono_depth_ros.io.topics import looks_rectified
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -28,7 +29,6 @@ from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Dropped, Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Laps
-from mono_depth_ros.ros.topics import looks_rectified
 
 DEFAULT_OUTPUTS = (DEPTH, CAMERA_INFO, POINTS, SCAN)
 

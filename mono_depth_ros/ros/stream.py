@@ -10,6 +10,7 @@ from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from mono_depth_ros.io.topics import looks_rectified
 from mono_depth_ros.ros import statistics as stats
 from mono_depth_ros.ros.diagnostics import Input
 from mono_depth_ros.ros.distributions import SubscriptionEventCallbacks, matched_publishers, with_message_info
@@ -20,7 +21,7 @@ from mono_depth_ros.ros.outputs import Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Dropped, Pipeline
 from mono_depth_ros.ros.qos import CAMERA_INFO_INPUT, IMAGE_INPUT, KEPT_CAMERA_INFO, OVERRIDABLE
-from mono_depth_ros.ros.topics import camera_info_topic, image_topic, looks_rectified
+from mono_depth_ros.ros.topics import camera_info_topic, image_topic
 from mono_depth_ros.ros.worker import NewestFrameWorker
 
 _LONGEST_CLOSE = 3.0  # seconds that the frame in hand has to end

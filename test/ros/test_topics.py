@@ -3,7 +3,8 @@
 import pytest
 import rclpy
 
-from mono_depth_ros.ros.topics import camera_info_topic, image_topic, looks_rectified
+from mono_depth_ros.io.topics import looks_rectified
+from mono_depth_ros.ros.topics import camera_info_topic, image_topic
 from test.ros.harness import DOMAIN
 
 
