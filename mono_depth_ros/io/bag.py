@@ -102,7 +102,7 @@ class BagSource:
             self.camera, self.remark = camera, ""
 
     def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
-        """Each image, in the order of recording, with its own stamp."""
+        """Each image, in the order of recording, with its own stamp; its name is its number."""
         with self._opened() as reader:
             yield from self._images(reader, bad)
 
@@ -120,14 +120,14 @@ class BagSource:
 
     def _images(self, reader: AnyReader, bad: Callable[[ImageError], None]) -> Iterator[Frame]:
         white = WhiteLevel()
-        for _, message in messages(reader, self._topic):
+        for number, (_, message) in enumerate(messages(reader, self._topic)):
             stamp = message.header.stamp
             try:
                 rgb = decode_color(message, white)
             except ImageError as error:
                 bad(ImageError(f"{self._bag}: {self._topic} at {stamp.sec}.{stamp.nanosec:09d}: {error}"))
                 continue
-            yield Frame(rgb, stamp.sec * 10**9 + stamp.nanosec)
+            yield Frame(rgb, stamp.sec * 10**9 + stamp.nanosec, f"{number:06d}")
 
     def _camera(self, reader: AnyReader) -> CameraModel | None:
         """By the first camera_info."""

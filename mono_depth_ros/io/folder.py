@@ -38,9 +38,10 @@ class FolderSource:
         files = [p for p in files if not is_made_by(PREDICT, p)]
         self._images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES or (path.is_file() and is_image(p))]
         self._others = [p for p in files if p not in self._images and is_other_image(p)]
+        if not self._images and self._others:
+            raise _not_read(self._others[0])
         if not self._images:
-            found = f"no image but {self._others[0].name}, of a kind that is not read" if self._others else "no image"
-            raise SourceError(f"{images}: found {found}; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
+            raise SourceError(f"{images}: found no image; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
         self.length: int | None = len(self._images)
         beside = self._images[0].parent
         folder = beside.parent if beside.name == "rgb" else beside
@@ -57,7 +58,7 @@ class FolderSource:
     def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
         """Each image once."""
         for path in self._others:
-            bad(ImageError(f"{path}: pictures of this kind are not read; convert it to JPEG or PNG"))
+            bad(_not_read(path))
         white = WhiteLevel()
         shared = {stem for stem, number in Counter(path.stem for path in self._images).items() if number > 1}
         for path in self._images:
@@ -94,6 +95,10 @@ class FolderSource:
         if depth.shape != expected:
             raise SourceError(f"{path}: found {depth.shape} pixels, expected {expected} like the image")
         return depth
+
+
+def _not_read(path: Path) -> ImageError:
+    return ImageError(f"{path}: pictures of this kind are not read; convert it to JPEG or PNG")
 
 
 def _read_stamps(path: Path, images: list[Path]) -> dict[str, int]:

@@ -16,7 +16,7 @@ RATE = 30.0  # frames a second of what does not say
 
 @dataclass(frozen=True)
 class Frame:
-    """One image: RGB (H, W, 3) uint8; its stamp in ns since the epoch, or None for one taken now; a file's name."""
+    """One image: RGB (H, W, 3) uint8; its stamp in ns since the epoch, or None for one taken now; its name."""
 
     rgb: NDArray[np.uint8]
     stamp: int | None
