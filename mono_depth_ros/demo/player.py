@@ -7,19 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any
 
+from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.demo.sources import CLIP, KINDS, parse_source
+from mono_depth_ros.demo.tof import TimeOfFlight
 from mono_depth_ros.io import Frame, Source, SourceError
-from mono_depth_ros.ros.messages import camera_info_message, rgb_message
+from mono_depth_ros.ros.messages import camera_info_message, cloud_message, rgb_message
 from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
 
 _SUBSCRIBER_TIMEOUT = 90.0  # seconds
@@ -29,8 +31,12 @@ _FAREWELL = 0.5  # seconds for the last messages to leave
 
 
 # The process's parameters: the default, and what it means.
-PARAMETERS: dict[str, tuple[str | int, str]] = {
+PARAMETERS: dict[str, tuple[str | int | bool, str]] = {
     "source": (CLIP, f"Where the frames come from: {KINDS}."),
+    "tof": (
+        False,
+        "Publish anchors/points as well: what a sensor of 8 x 8 zones would read, where the source has depth.",
+    ),
     "frame_id": ("camera_optical_frame", "frame_id of the messages: an optical frame."),
     "frames": (0, "Publish so many frames; 0: until the source ends."),
     "loop": (0, "Repeat the first so many frames for ever, from memory; 0, or a webcam: do not."),
@@ -48,7 +54,7 @@ def play(args: Sequence[str], stop: StopRequest) -> int:
             source = parse_source(settings["source"])
             if source.remark:
                 node.get_logger().warning(f"{settings['source']}: {source.remark}")
-            _publish(node, source, settings, stop)
+            _play(node, source, settings, stop)
         except (ParameterException, SourceError, OSError) as error:
             return fail("camera", error)
     return 0
@@ -61,24 +67,51 @@ def _declared(node: Node) -> dict[str, Any]:
     }
 
 
-def _publish(node: Node, source: Source, settings: dict[str, Any], stop: StopRequest) -> None:
-    image = node.create_publisher(Image, "image", OUTPUT, qos_overriding_options=OVERRIDABLE)
-    info = node.create_publisher(CameraInfo, "camera_info", OUTPUT, qos_overriding_options=OVERRIDABLE)
-    frames: Iterable[Frame] = source.frames()
+class Camera:
+    """Publishers of all that a source knows: its images and lens, the motion of the camera, and what `tof` reads."""
+
+    def __init__(self, node: Node, source: Source, frame_id: str, tof: bool) -> None:
+        def publisher(kind: type, topic: str) -> Publisher:
+            return node.create_publisher(kind, topic, OUTPUT, qos_overriding_options=OVERRIDABLE)
+
+        self.image, self._info = publisher(Image, "image"), publisher(CameraInfo, "camera_info")
+        self._odom, self._anchors = publisher(Odometry, "odom"), publisher(PointCloud2, "anchors/points")
+        self._source, self._frame_id = source, frame_id
+        self._tof = TimeOfFlight(source.camera) if tof else None
+
+    def publish(self, stamp: int, number: int, frame: Frame) -> None:
+        """Publish frame `number` with a stamp in ns; the image last, so that what belongs to it is there before."""
+        header = Header(stamp=Time(nanoseconds=stamp).to_msg(), frame_id=self._frame_id)
+        if frame.pose:
+            self._odom.publish(odometry(header, frame.pose))
+        if self._tof and (truth := self._source.truth(number)) is not None:
+            self._anchors.publish(cloud_message(header, self._tof.read(truth)))
+        self._info.publish(raw_camera_info(header, self._source.camera))
+        self.image.publish(rgb_message(header, frame.rgb))
+
+
+def _play(node: Node, source: Source, settings: dict[str, Any], stop: StopRequest) -> None:
+    camera = Camera(node, source, settings["frame_id"], settings["tof"])
+    frames: Iterable[tuple[int, Frame]] = enumerate(source.frames())
     if settings["loop"] and not source.is_live:
         frames = cycle([frame for frame in islice(frames, settings["loop"]) if not stop.is_set()])
-    frames = islice(frames, settings["frames"] or None)
-    _wait_for_subscribers(image, settings["wait_for"], stop)
+    _wait_for_subscribers(camera.image, settings["wait_for"], stop)
     with open(settings["sent"] or os.devnull, "w", newline="", encoding="utf-8") as file:
         log = csv.writer(file)
         log.writerow(("frame", "stamp_ns"))
-        for index, (stamp, frame) in enumerate(paced(frames, source, stop, settings["rate"])):
-            header = Header(stamp=Time(nanoseconds=stamp).to_msg(), frame_id=settings["frame_id"])
-            log.writerow((index, stamp))
+        for stamp, number, frame in paced(islice(frames, settings["frames"] or None), source, stop, settings["rate"]):
+            log.writerow((number, stamp))
             file.flush()
-            info.publish(raw_camera_info(header, source.camera))
-            image.publish(rgb_message(header, frame.rgb))
+            camera.publish(stamp, number, frame)
     stop.wait(_FAREWELL)
+
+
+def odometry(header: Header, pose: tuple[float, ...]) -> Odometry:
+    """The pose x, y, z, qx, qy, qz, qw of the header's frame in the frame odom, at the header's time."""
+    message = Odometry(header=Header(stamp=header.stamp, frame_id="odom"), child_frame_id=header.frame_id)
+    position, orientation = message.pose.pose.position, message.pose.pose.orientation
+    position.x, position.y, position.z, orientation.x, orientation.y, orientation.z, orientation.w = pose
+    return message
 
 
 def raw_camera_info(header: Header, camera: CameraModel) -> CameraInfo:
@@ -92,13 +125,15 @@ def raw_camera_info(header: Header, camera: CameraModel) -> CameraInfo:
     return message
 
 
-def paced(frames: Iterable[Frame], source: Source, stop: StopRequest, rate: int = 0) -> Iterator[tuple[int, Frame]]:
-    """Frames when they are due, with that moment in ns since the epoch; a webcam's are due when they come.
+def paced(
+    frames: Iterable[tuple[int, Frame]], source: Source, stop: StopRequest, rate: int = 0
+) -> Iterator[tuple[int, int, Frame]]:
+    """Numbered frames when they are due, behind that moment in ns since the epoch; a webcam's are due when they come.
 
     Others at `rate` a second, else by their stamps if any, else at the source's rate.
     """
     due = previous = None
-    for frame in frames:
+    for number, frame in frames:
         now = time.time()
         if due is None or source.is_live:
             due = now
@@ -110,7 +145,7 @@ def paced(frames: Iterable[Frame], source: Source, stop: StopRequest, rate: int 
         if stop.wait(min(due - now, _LONGEST_GAP)):
             return
         previous = frame.stamp
-        yield round(due * 1e9), frame
+        yield round(due * 1e9), number, frame
 
 
 def _wait_for_subscribers(image: Publisher, number: int, stop: StopRequest) -> None:

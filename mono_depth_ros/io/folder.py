@@ -1,10 +1,11 @@
-"""Frames of a folder of images, with the stamps, the lens and the depth that lie beside them."""
+"""Frames of a folder of images, with the stamps, the lens, the poses and the depth that lie beside them."""
 
 import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,15 @@ from mono_depth_ros.io.png import is_made_by
 from mono_depth_ros.io.white import WhiteLevel
 
 PREDICT = "mono-depth predict"  # what its PNGs say made them
+_POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")
+_T = TypeVar("_T")
 
 
 class FolderSource:
-    """Images by name, in rgb/ or in the folder itself, or one of them; camera.yaml, stamps.csv and depth/ beside them.
+    """Images by name, in rgb/ or in the folder itself, or one of them; what is known of them lies beside them.
 
-    stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds since the epoch);
-    depth/<name>.png is 16-bit, millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote
+    camera.yaml is the lens; stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds
+    since the epoch), poses.csv frame, tx, ty, tz, qx, qy, qz, qw (camera to world); depth/<name>.png is 16-bit, millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote
     is passed over. A frame has the image's name without its suffix, and with it where there are two of that name.
 
     Args:
@@ -46,7 +49,8 @@ class FolderSource:
         beside = self._images[0].parent
         folder = beside.parent if beside.name == "rgb" else beside
         self._depth = folder / "depth"
-        self._stamps = _read_stamps(folder / "stamps.csv", self._images)
+        self._stamps = _read_table(folder / "stamps.csv", ("stamp_s",), self._images, _nanoseconds)
+        self._poses = _read_table(folder / "poses.csv", _POSE, self._images, lambda *row: tuple(map(float, row)))
         self._mixed_sizes = mixed_sizes
         calibration = read_calibration(folder) if mixed_sizes else None
         if calibration:
@@ -71,7 +75,8 @@ class FolderSource:
                 found, expected = (f"{w}x{h}" for h, w in (rgb.shape[:2], (self.camera.height, self.camera.width)))
                 bad(ImageError(f"{path}: found {found} pixels, expected {expected} like the images before it"))
                 continue
-            yield Frame(rgb, self._stamps.get(path.stem), path.name if path.stem in shared else path.stem)
+            name = path.name if path.stem in shared else path.stem
+            yield Frame(rgb, self._stamps.get(path.stem), name, self._poses.get(path.stem))
 
     def _first(self) -> NDArray[np.uint8]:
         """The first image that can be read; raises the error of the first where there is none."""
@@ -101,27 +106,27 @@ def _not_read(path: Path) -> ImageError:
     return ImageError(f"{path}: pictures of this kind are not read; convert it to JPEG or PNG")
 
 
-def _read_stamps(path: Path, images: list[Path]) -> dict[str, int]:
-    """Nanoseconds by image name; without the file none, and else one for every image."""
+def _read_table(path: Path, columns: tuple[str, ...], images: list[Path], parse: Callable[..., _T]) -> dict[str, _T]:
+    """What `parse` makes of the columns, by image name; without the file none, and else one for every image."""
     if not path.is_file():
         return {}
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if not {"frame", "stamp_s"} <= set(reader.fieldnames or ()):
-            raise SourceError(f"{path}: found columns {reader.fieldnames}, expected frame and stamp_s")
+        if not {"frame", *columns} <= set(reader.fieldnames or ()):
+            raise SourceError(f"{path}: found columns {reader.fieldnames}, expected frame, {', '.join(columns)}")
         try:
-            stamps = {row["frame"]: _nanoseconds(row["stamp_s"]) for row in reader}
+            table = {row["frame"]: parse(*(row[column] or "" for column in columns)) for row in reader}
         except ValueError as error:
             raise SourceError(f"{path}: {error}") from error
-    missing = [image.stem for image in images if image.stem not in stamps]
+    missing = [image.stem for image in images if image.stem not in table]
     if missing:
-        raise SourceError(f"{path}: found no stamp for image {missing[0]}, expected one for each of {len(images)}")
-    return stamps
+        raise SourceError(f"{path}: found no row for image {missing[0]}, expected one for each of {len(images)}")
+    return table
 
 
 def _nanoseconds(seconds: str) -> int:
     """Exact, where a float would lose the last digits."""
-    match = re.fullmatch(r"\s*(\d+)(?:\.(\d{0,9})\d*)?\s*", seconds or "")
+    match = re.fullmatch(r"\s*(\d+)(?:\.(\d{0,9})\d*)?\s*", seconds)
     if not match:
         raise ValueError(f"found the stamp {seconds!r}, expected seconds since the epoch")
     return int(match[1]) * 10**9 + int((match[2] or "").ljust(9, "0"))

@@ -16,11 +16,19 @@ RATE = 30.0  # frames a second of what does not say
 
 @dataclass(frozen=True)
 class Frame:
-    """One image: RGB (H, W, 3) uint8; its stamp in ns since the epoch, or None for one taken now; its name."""
+    """One image, and what is known of it.
+
+    Attributes:
+        rgb: (H, W, 3) uint8.
+        stamp: ns since the epoch, or None for one taken now.
+        name: of its file.
+        pose: x, y, z (metres), qx, qy, qz, qw of the camera's optical frame in a fixed one, or None.
+    """
 
     rgb: NDArray[np.uint8]
     stamp: int | None
     name: str = ""
+    pose: tuple[float, ...] | None = None
 
 
 class Source(Protocol):

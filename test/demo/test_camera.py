@@ -16,8 +16,9 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo import player
-from mono_depth_ros.demo.player import paced, raw_camera_info
+from mono_depth_ros.demo.player import odometry, paced, raw_camera_info
 from mono_depth_ros.demo.ros_process import StopRequest
+from mono_depth_ros.demo.tof import NOISE, TimeOfFlight
 from mono_depth_ros.io import Frame
 from mono_depth_ros.io.camera_info import camera_from_info
 from test.conftest import REPOSITORY
@@ -55,7 +56,8 @@ def published(monkeypatch, stamps: list, fetching: list[float], is_live: bool = 
     clock = FakeTime()
     monkeypatch.setattr(player, "time", clock)
     source = Recording(clock, stamps, fetching, is_live)
-    out = [(clock.now, stamp / 1e9) for stamp, _ in paced(source.frames(), source, clock, rate)]
+    frames = paced(enumerate(source.frames()), source, clock, rate)
+    out = [(clock.now, stamp / 1e9) for stamp, _, _ in frames]
     return np.diff([now for now, _ in out]).tolist(), [now - stamp for now, stamp in out]
 
 
@@ -99,6 +101,29 @@ def test_the_raw_camera_info_tells_the_whole_calibration():
         (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0), (480.0, 480.0, 319.0, 239.0),
     )  # fmt: skip
     assert camera_from_info(raw_camera_info(Header(frame_id="lens"), camera)) == camera
+
+
+def test_the_motion_is_that_of_the_cameras_frame():
+    message = odometry(Header(frame_id="lens"), (1.0, 2.0, 3.0, 0.0, 0.6, 0.0, 0.8))
+    assert (message.header.frame_id, message.child_frame_id) == ("odom", "lens")
+    position, turn = message.pose.pose.position, message.pose.pose.orientation
+    assert (position.x, position.y, position.z) == (1.0, 2.0, 3.0) and (turn.y, turn.w) == (0.6, 0.8)
+
+
+def test_the_sensor_of_zones_reads_the_distance_where_it_is_known():
+    camera = CameraModel(640, 480, 500.0, 500.0, 320.0, 240.0)
+    truth = np.full((480, 640), 2.0, np.float32)
+    truth[:, 320:] = 4.0
+    truth[240:] = 0.0
+    points = TimeOfFlight(camera).read(truth)
+    # 4 rows of 8 zones within 22.5 degrees of the axis; the outermost from tan 16.875 = 0.3033 to tan 22.5 = 0.4142.
+    assert len(points) == 32
+    u = points["x"] / points["z"] * 500 + 320
+    assert u.min() == pytest.approx(320 - 500 * 0.3588, abs=1) and (points["y"] < 0).all()
+    near, far = points["z"][u < 320], points["z"][u > 320]
+    assert near.mean() == pytest.approx(2.0, rel=0.04) and far.mean() == pytest.approx(4.0, rel=0.04)
+    distance = np.linalg.norm([points[axis] for axis in "xyz"], axis=0)
+    np.testing.assert_allclose(points["sigma"], NOISE * distance, rtol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(6))

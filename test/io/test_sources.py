@@ -69,6 +69,14 @@ def test_stamps_are_exact_to_the_nanosecond(tmp_path: Path):
     assert stamps == [1700000000000000001, 1700000000100000000, 1700000001000000000]
 
 
+def test_poses_come_with_their_frames(tmp_path: Path):
+    folder = write_folder(tmp_path, ["a.png", "b.png"])
+    (folder / "poses.csv").write_text("frame,tx,ty,tz,qx,qy,qz,qw\nb,1,2,3,0,0,1,0\na,-0.5,0,0,0,0,0,1\n")
+    assert [frame.pose for frame in parse_source(str(folder)).frames()] == [
+        (-0.5, 0, 0, 0, 0, 0, 1), (1, 2, 3, 0, 0, 1, 0)
+    ]  # fmt: skip
+
+
 @given(st.integers(0, 2**62))
 def test_any_stamp_survives_being_written_as_seconds(nanoseconds: int):
     from mono_depth_ros.io.folder import _nanoseconds
@@ -79,9 +87,10 @@ def test_any_stamp_survives_being_written_as_seconds(nanoseconds: int):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("stamps.csv", "frame,time\na,1\n", "expected frame and stamp_s"),
-        ("stamps.csv", "frame,stamp_s\na,1\n", "found no stamp for image b"),
+        ("stamps.csv", "frame,time\na,1\n", "expected frame, stamp_s"),
+        ("stamps.csv", "frame,stamp_s\na,1\n", "found no row for image b"),
         ("stamps.csv", "frame,stamp_s\na,soon\nb,2\n", "found the stamp 'soon'"),
+        ("poses.csv", "frame,tx,ty,tz,qx,qy,qz,qw\na,0,0,0,0,0,0,1\nb,0,0,0,0,0,0\n", "could not convert string"),
         ("camera.yaml", YAML.format(width=640, height=480), "found a calibration for 640x480, the images are 64x48"),
         ("camera.yaml", "image_width: 64\n", "expected a camera_calibration file"),
     ],
