@@ -17,20 +17,23 @@ _CAPTION = 24
 
 
 class Panels:
-    """Makes a row of captioned pictures out of one frame; depth is coloured from 0 to `farthest` metres."""
+    """Captioned pictures (384, width, 3) of one height; depth is coloured from 0 to `farthest` metres."""
 
     def __init__(self, farthest: float) -> None:
         self._preview = DepthPreview(0.0, farthest)
 
-    def row(self, caption: str, rgb: Picture, depth: NDArray[np.float32], truth: NDArray[np.float32] | None) -> Picture:
-        """RGB (384, width, 3); truth (H, W) in metres, 0 where unknown, or None. All rows of a source are as wide."""
-        cells = [_captioned(caption, rgb), _captioned("depth", self._preview.render(depth))]
-        if truth is not None:
-            known = np.where(truth > 0, truth, np.float32(np.nan))
-            cells.append(_captioned("truth", self._preview.render(known)))
-            text = f"|depth - truth| / truth: black 0, yellow {_LARGEST_ERROR:.0%} and more"
-            cells.append(_captioned(text, colored_error(depth, truth)))
-        return np.hstack(cells)
+    def image(self, caption: str, rgb: Picture) -> Picture:
+        """RGB as it is."""
+        return _captioned(caption, rgb)
+
+    def depth(self, caption: str, depth: NDArray[np.float32]) -> Picture:
+        """Depth (H, W) in metres, NaN where unknown."""
+        return _captioned(caption, self._preview.render(depth))
+
+    def error(self, depth: NDArray[np.float32], truth: NDArray[np.float32]) -> Picture:
+        """How far depth is from the truth (H, W), 0 where unknown."""
+        text = f"|depth - truth| / truth: black 0, yellow {_LARGEST_ERROR:.0%} and more"
+        return _captioned(text, colored_error(depth, truth))
 
 
 def colored_error(depth: NDArray[np.float32], truth: NDArray[np.float32]) -> Picture:

@@ -28,7 +28,7 @@ class TimeOfFlight:
         self._rows = np.round(k.cy + k.fy * slopes).astype(int).clip(0, k.height)
 
     def read(self, truth: NDArray[np.float32]) -> NDArray[np.void]:
-        """Points (N,) with fields x, y, z, sigma (metres) of the zones that are known; truth (H, W) is the raw image's."""
+        """Points (N,) with fields x, y, z, sigma in metres, of the zones that are known in the raw truth (H, W)."""
         return np.array(list(self._zones(self._rectifier.rectify(truth, cv2.INTER_NEAREST))), _POINT)
 
     def _zones(self, truth: NDArray[np.float32]) -> Iterator[tuple[float, float, float, float]]:

@@ -20,10 +20,11 @@ from std_msgs.msg import Header
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.demo import recording
 from mono_depth_ros.demo.measures import Arrival, Errors, read_sent, summary
-from mono_depth_ros.demo.pictures import Panels, colored_error, open_video, write_sheet
+from mono_depth_ros.demo.pictures import colored_error, open_video
 from mono_depth_ros.demo.player import raw_camera_info
 from mono_depth_ros.demo.recording import TYPES, Assembler, FrameSet, Message, Recorder, recorded_sets
-from mono_depth_ros.demo.report import BAG, CLOUD, SHEET, VIDEO, Report
+from mono_depth_ros.demo.report import CLOUD, SHEET, VIDEO, Recording, _nearest, write_pictures
+from mono_depth_ros.demo.session import BAG, SENT
 from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.ros.messages import camera_info_message, cloud_message, depth_message, rgb_message
 
@@ -201,24 +202,37 @@ def test_the_colours_of_the_error():
     assert [color.tolist() for color in unknown] == [[90, 90, 90]] * 2
 
 
+class Source:
+    """Knows a depth a tenth nearer than that of each frame."""
+
+    camera = CAMERA
+
+    def truth(self, index: int) -> np.ndarray:
+        known = np.nan_to_num(frame_set(index).depth(), nan=0, posinf=0, neginf=0)
+        return known / np.float32(1.1)
+
+
+class BlindSource(Source):
+    def truth(self, index: int) -> None:
+        return None
+
+
+def session(folder: Path, numbers) -> Path:
+    """What a session leaves in its folder, with these frames, five a second."""
+    sets = [frame_set(number, number * 200_000_000) for number in numbers]
+    assert recorded(folder / BAG, sets).count == len(sets)
+    rows = [f"{number},{found.stamp}" for number, found in zip(numbers, sets, strict=True)]
+    (folder / SENT).write_text("\n".join(["frame,stamp_ns", *rows]))
+    return folder
+
+
 def test_the_report_leaves_a_sheet_a_video_and_a_cloud(tmp_path: Path):
-    sets = [frame_set(number, number * 200_000_000) for number in range(7)]
-    recorder = recorded(tmp_path / BAG, sets)
-    sent = {found.stamp: number for number, found in enumerate(sets)}
-
-    class Source:
-        camera = CAMERA
-
-        def truth(self, index: int) -> np.ndarray:
-            known = np.nan_to_num(frame_set(index).depth(), nan=0, posinf=0, neginf=0)
-            return known / np.float32(1.1)
-
-    report = Report(tmp_path, Source(), sent)
-    report.write()
-    mean = Errors.mean(report.errors)
-    assert len(report.errors) == recorder.count == 7
+    recording = Recording(session(tmp_path, range(7)), Source())
+    mean = Errors.mean(recording.errors())
+    assert len(recording.errors()) == 7
     assert (mean.abs_rel, mean.delta1, mean.compared) == (pytest.approx(0.1, abs=1e-6), 1.0, 1.0)
 
+    write_pictures(tmp_path, recording, None)
     sheet = cv2.imread(str(tmp_path / SHEET))
     video = cv2.VideoCapture(str(tmp_path / VIDEO))
     size = tuple(round(video.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
@@ -227,20 +241,26 @@ def test_the_report_leaves_a_sheet_a_video_and_a_cloud(tmp_path: Path):
     assert size == sheet.shape[1::-1][:1] + (384,) and sheet.shape[0] == 5 * 384
     # The first row's first cell is the first image: compare away from the caption.
     shown = cv2.resize(sheet[24:384, :480, ::-1], (32, 24), interpolation=cv2.INTER_AREA)
-    assert np.abs(shown.astype(int) - sets[0].rgb()).mean() < 12
+    assert np.abs(shown.astype(int) - frame_set(0).rgb()).mean() < 12
 
     header, _, body = (tmp_path / CLOUD).read_bytes().partition(b"end_header\n")
-    last = sets[-1].cloud()
-    good = int(np.isfinite(last["z"]).sum())
+    good = int(np.isfinite(frame_set(6).cloud()["z"]).sum())
     assert f"element vertex {good}\n".encode() in header and len(body) == good * 15
 
 
-def test_pictures_without_truth_are_the_image_and_the_depth(tmp_path: Path):
-    found = frame_set(0)
-    with_truth, without = (Panels(5.0).row("x", found.rgb(), found.depth(), t) for t in (found.depth(), None))
-    assert with_truth.shape[1] > 1.9 * without.shape[1]
-    write_sheet(tmp_path / "sheet.png", [without, without])
-    assert cv2.imread(str(tmp_path / "sheet.png")).shape == (2 * 384, without.shape[1], 3)
+def test_the_sheet_grows_by_what_is_known(tmp_path: Path):
+    one, other = session(tmp_path / "one", range(3)), session(tmp_path / "other", (0, 2))
+    widths = []
+    for source, corrected in ((BlindSource(), None), (Source(), None), (Source(), Recording(other, Source()))):
+        write_pictures(tmp_path, Recording(one, source), corrected)
+        widths.append(cv2.imread(str(tmp_path / SHEET)).shape[1])
+    assert widths[1] > 1.9 * widths[0] and widths[2] > 1.4 * widths[1]
+
+
+def test_a_frame_is_shown_beside_the_nearest_of_the_other_session(tmp_path: Path):
+    one, other = (Recording(session(tmp_path / name, numbers), Source()) for name, numbers in (
+        ("one", (0, 3, 7, 20)), ("other", (1, 2, 9, 10))))  # fmt: skip
+    assert [(a.number, b.number) for a, b in _nearest(one, other)] == [(0, 1), (3, 2), (7, 9), (20, 10)]
 
 
 def test_a_video_that_cannot_be_written_is_an_error(tmp_path: Path):
