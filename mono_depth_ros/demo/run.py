@@ -24,7 +24,8 @@ MEASUREMENTS, CORRECTED = "measurements.json", "with_tof"
 
 _FRAMES = 300
 _FARTHEST = 6.0  # metres, of the live view
-_TAKES_ANCHORS = {"anchors_points": True}  # parameters of the node
+# Parameters of the node, for a sensor of distances, and for a recording that has the motion of its camera.
+_DISTANCES, _MOTION = {"anchor_points": True}, {"odometry": True, "landmarks": True}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -63,7 +64,9 @@ def _played(
     output.mkdir(exist_ok=True)
     is_corrected = output.name == CORRECTED
     frames = min((number for number in (options.frames, source.length) if number), default=0)
-    node = {"points_stride": 2} | (_TAKES_ANCHORS if is_corrected else {})
+    node: dict[str, Any] = {"points_stride": 2}
+    if is_corrected:
+        node |= _DISTANCES | (_MOTION if next(source.frames()).pose else {})
     node |= {"checkpoint": options.checkpoint} if options.checkpoint else {}
     camera = {"source": options.source, "frames": frames, "tof": is_corrected}
     print(f"Starting depth_node and the camera ({options.source})", flush=True)

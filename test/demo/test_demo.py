@@ -100,6 +100,14 @@ def test_the_office_is_measured_against_the_kinect(office):
     assert f"AbsRel {errors['abs_rel']:.3f}" in office[1]
 
 
+def test_the_same_scene_is_better_known_with_some_distances(office):
+    measured = json.loads((office[0] / "measurements.json").read_text())
+    corrected = measured["corrected"]
+    assert corrected["frames_in"] == 100 and corrected["headers_equal"] is True
+    assert corrected["errors"]["abs_rel"] < 0.7 * measured["errors"]["abs_rel"]
+    assert f"AbsRel {corrected['errors']['abs_rel']:.3f}" in office[1]
+
+
 def test_what_is_left_to_look_at_opens(office):
     output, said = office
     measured = json.loads((output / "measurements.json").read_text())
