@@ -5,7 +5,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -13,10 +13,9 @@ from typing import Any
 
 from mono_depth_ros.demo.children import PROFILE
 from mono_depth_ros.demo.measures import Errors
-from mono_depth_ros.demo.recording import FrameSet
 from mono_depth_ros.demo.report import CLOUD, SHEET, VIDEO, Recording, write_pictures
 from mono_depth_ros.demo.ros_process import StopRequest
-from mono_depth_ros.demo.session import BAG, LOGS, SENT, DemoError, Session
+from mono_depth_ros.demo.session import BAG, LOGS, SENT, Consumer, DemoError, Session
 from mono_depth_ros.demo.sources import CLIP, KINDS, parse_source
 from mono_depth_ros.io import Source, SourceError
 
@@ -38,11 +37,12 @@ def main(args: Sequence[str] | None = None) -> int:
         if source.remark:
             print(f"{options.source}: {source.remark}")
         _prepare(output)
-        figures, recording = _played(options, source, output, stop)
+        show = _viewers(options.view)
+        figures, recording = _played(options, source, output, show, stop)
         corrected = None
         if recording and not stop.is_set() and source.truth(0) is not None:
             print("Again, with the distances that a time-of-flight sensor of 8 x 8 zones would measure, 5 % off")
-            figures["corrected"], corrected = _played(options, source, output / CORRECTED, stop)
+            figures["corrected"], corrected = _played(options, source, output / CORRECTED, show, stop)
         if recording:
             print("Looking at what was recorded", flush=True)
             write_pictures(output, recording, corrected)
@@ -58,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _played(
-    options: argparse.Namespace, source: Source, output: Path, stop: StopRequest
+    options: argparse.Namespace, source: Source, output: Path, show: Sequence[Consumer], stop: StopRequest
 ) -> tuple[dict[str, Any], Recording | None]:
     """The figures of one session, and what it recorded, if anything."""
     output.mkdir(exist_ok=True)
@@ -71,7 +71,7 @@ def _played(
     camera = {"source": options.source, "frames": frames, "tof": is_corrected}
     print(f"Starting depth_node and the camera ({options.source})", flush=True)
     with ExitStack() as children:
-        figures = Session(output, node, camera, _viewers(options.view), stop, children).run()
+        figures = Session(output, node, camera, show, stop, children).run()
     if not figures["frames_recorded"]:
         return figures, None
     recording = Recording(output, source)
@@ -80,7 +80,7 @@ def _played(
     return figures | {"errors": asdict(mean) if mean else None, "frames_compared": len(errors)}, recording
 
 
-def _viewers(view: bool) -> list[Callable[[FrameSet], Any]]:
+def _viewers(view: bool) -> list[Consumer]:
     """The live view, where it is wanted and there is a screen for it."""
     if not view:
         return []

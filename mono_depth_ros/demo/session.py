@@ -24,6 +24,8 @@ SENT, BAG, LOGS = "sent.csv", "bag", ("depth_node.log", "camera.log")
 _START, _SETTLING, _END = 90.0, 15.0, 15.0  # seconds
 _MATCHING = 0.5  # seconds in which the node learns of its subscribers as they learn of it
 
+Consumer = Callable[[FrameSet], Any]
+
 
 class DemoError(RuntimeError):
     """The demo failed; the text says what to look at."""
@@ -43,7 +45,7 @@ class Session:
         output: Path,
         node: dict[str, Any],
         camera: dict[str, Any],
-        show: Sequence[Callable[[FrameSet], Any]],
+        show: Sequence[Consumer],
         stop: StopRequest,
         children: ExitStack,
     ) -> None:

@@ -29,7 +29,12 @@ def open_viewer(farthest: float) -> bool:
     if not any(os.environ.get(screen) for screen in ("DISPLAY", "WAYLAND_DISPLAY")):
         return False
     viewer = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if not _is_up(viewer, port):
+    deadline, listens = time.monotonic() + _START_TIMEOUT, False
+    while not listens and viewer.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            listens = probe.connect_ex((_LOOPBACK, port)) == 0
+        time.sleep(_GIVE_UP if listens else 0.1)
+    if viewer.poll() is not None or not listens:
         return False
     layout = rrb.Horizontal(
         rrb.Vertical(
@@ -57,16 +62,3 @@ def show(frame_set: FrameSet, farthest: float) -> None:
     packed = np.ascontiguousarray(good["rgb"]).view("<u4")
     colors = np.stack([packed >> shift & 0xFF for shift in (16, 8, 0)], axis=1).astype(np.uint8)
     rr.log("camera/points", rr.Points3D(np.stack([good[axis] for axis in "xyz"], axis=1), colors=colors))
-
-
-def _is_up(viewer: subprocess.Popen, port: int) -> bool:
-    deadline = time.monotonic() + _START_TIMEOUT
-    while viewer.poll() is None and time.monotonic() < deadline:
-        try:
-            socket.create_connection((_LOOPBACK, port), timeout=0.5).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            time.sleep(_GIVE_UP)
-            break
-    return viewer.poll() is None
