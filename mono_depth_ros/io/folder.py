@@ -25,8 +25,9 @@ class FolderSource:
     """Images by name, in rgb/ or in the folder itself, or one of them; what is known of them lies beside them.
 
     camera.yaml is the lens; stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds
-    since the epoch), poses.csv frame, tx, ty, tz, qx, qy, qz, qw (camera to world); depth/<name>.png is 16-bit, millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote
-    is passed over. A frame has the image's name without its suffix, and with it where there are two of that name.
+    since the epoch), poses.csv frame, tx, ty, tz, qx, qy, qz, qw (camera to world); depth/<name>.png is 16-bit,
+    millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote is passed over. A frame has
+    the image's name without its suffix, and with it where there are two of that name.
 
     Args:
         path: of the folder or the image.
