@@ -1,6 +1,7 @@
 """After the sessions: errors against the truth, the sheet, the video and the cloud, all out of what was recorded."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -78,7 +79,7 @@ def write_pictures(folder: Path, recording: Recording, corrected: Recording | No
             sheet.append(row)
     video.release()
     write_sheet(folder / SHEET, sheet)
-    *_, last = recording
+    last = deque(corrected or recording, maxlen=1).pop()
     write_ply(folder / CLOUD, last.frame_set.cloud())
 
 

@@ -116,7 +116,8 @@ def described(figures: dict[str, Any], output: Path, seconds: float) -> str:
         lines.append(f"age      p50 {p50:.0f} ms, p95 {p95:.0f} ms at publish")
     lines.append(f"error    {_error(figures)}")
     if "corrected" in figures:
-        lines.append(f"         {_error(figures['corrected'])}, with the 8 x 8 distances (believed from the sixth frame on)")
+        lines.append(f"         {_error(figures['corrected'])}, with the 8 x 8 distances, which")
+        lines.append("         the node believes from the sixth frame on")
     equal = "stamp and frame_id equal the image's" if figures["headers_equal"] else "NOT the image's"
     lines.append(f"headers  {equal}, on " + ", ".join(f"{n} {t}" for t, n in figures["messages"].items()))
     if figures["recording_problem"]:
