@@ -2,12 +2,14 @@
 
 import sys
 
-from training import ablation, compare, prepare, seal, throughput
+from training import ablation, average, compare, distill, prepare, seal, throughput
 from training.lightning_cli import run_lightning
 
 OWN_COMMANDS = {
     "ablation": ablation.main,
+    "average": average.main,
     "compare": compare.main,
+    "distill": distill.main,
     "prepare": prepare.main,
     "seal": seal.main,
     "throughput": throughput.main,

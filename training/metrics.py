@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 import torch
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, spearmanr
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 from torchmetrics import Metric
@@ -104,8 +104,7 @@ class DepthMetrics(Metric):
 
     def table(self) -> np.ndarray:
         """All rows (images, columns of `MEANS` and `SUMS`)."""
-        rows = torch.cat(self.rows) if isinstance(self.rows, list) else self.rows
-        return rows.cpu().numpy()
+        return gathered(self.rows)
 
     def compute(self) -> dict[str, float]:
         """Means over images of `MEANS`, and over all images together ``RMSE_pooled`` and ``edge_F``."""
@@ -147,27 +146,32 @@ class ErrorMetrics(Metric):
     """How well the predicted error tells the true one, from every n-th valid pixel.
 
     `compute` gives ``coverage90``, the share of pixels inside their 90 % interval; ``AbsRel_kept80``, AbsRel without
-    the least confident fifth of all pixels, as a share of AbsRel with it; and ``error_scale``, the factor on the
-    predicted scale that would make the coverage 90 %.
+    the least confident fifth of all pixels, as a share of AbsRel with it; ``error_scale``, the factor on the predicted
+    scale that would make the coverage 90 %; and ``error_rank``, Spearman's rank correlation of the images' AbsRel with
+    their mean predicted scale (NaN for a single image).
     """
 
     pixels: list[Tensor]
+    images: list[Tensor]
 
     def __init__(self, every: int = 37) -> None:
         super().__init__()
         self.every = every
         self.add_state("pixels", default=[], dist_reduce_fx="cat")
+        self.add_state("images", default=[], dist_reduce_fx="cat")
 
     def update(self, residual: Tensor, scale: Tensor, prediction: Tensor, truth: Tensor, mask: Tensor) -> None:
         """Add a batch (N, 1, H, W): |ln(prediction / truth)|, its predicted Laplace scale, and the depths in metres."""
         relative = (prediction - truth).abs() / truth
         columns = [values[mask][:: self.every].double() for values in (residual, scale, relative)]
         self.pixels.append(torch.stack(columns, dim=1))
+        for s, r, m in zip(scale, relative, mask, strict=True):
+            if m.any():
+                self.images.append(torch.stack([s[m].double().mean(), r[m].double().mean()])[None])
 
     def table(self) -> np.ndarray:
         """A row a pixel: |ln(prediction / truth)|, predicted scale, |prediction - truth| / truth."""
-        pixels = torch.cat(self.pixels) if isinstance(self.pixels, list) else self.pixels
-        return pixels.cpu().numpy()
+        return gathered(self.pixels)
 
     def compute(self) -> dict[str, float]:
         """The figures by name."""
@@ -178,4 +182,15 @@ class ErrorMetrics(Metric):
             "coverage90": float((residual <= within * scale).mean()),
             "AbsRel_kept80": float(relative[confident].mean() / relative.mean()),
             "error_scale": float(np.quantile(residual / scale, 0.9)) / within,
+            "error_rank": rank_correlation(*gathered(self.images).T),
         }
+
+
+def gathered(rows: list[Tensor] | Tensor) -> np.ndarray:
+    """The rows of a metric's state: a list, or what is left of the processes' lists once they were gathered."""
+    return (torch.cat(rows) if isinstance(rows, list) else rows).cpu().numpy()
+
+
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's, in [-1, 1]; NaN where one of them has but one value."""
+    return float(spearmanr(a, b).statistic) if np.ptp(a) and np.ptp(b) else math.nan

@@ -21,6 +21,8 @@ from training.pretrained import load_pretrained
 from training.report import write_reliability, write_report
 
 Batch = dict[str, Tensor]
+# How the network's weights are called in a training checkpoint.
+NETWORK = "network."
 
 
 class DepthModule(pl.LightningModule):
@@ -90,7 +92,7 @@ class DepthModule(pl.LightningModule):
         self.has_weights = True
 
     def on_fit_start(self) -> None:
-        """Start from the sealed checkpoint named, or from ImageNet's weights."""
+        """Start from the checkpoint named, or from ImageNet's weights."""
         if not self.has_weights and not self.hparams["start"]:
             encoder: Any = getattr(self.network, "encoder", None)
             if encoder is not None and self.hparams["encoder_weights"] != "random":
@@ -107,14 +109,14 @@ class DepthModule(pl.LightningModule):
         self.require_weights()
 
     def require_weights(self) -> None:
-        """Load the checkpoint named, unless a training checkpoint was restored.
+        """Load the checkpoint named, unless Lightning restored one.
 
         Raises:
             ValueError: neither was named, and figures of random weights would be worth nothing.
         """
         if not self.has_weights:
             if not self.hparams["start"]:
-                raise ValueError("no weights to test; name them by --ckpt_path (training) or --model.start (sealed)")
+                raise ValueError("no weights to test; name them by --ckpt_path, or --model.start")
             load_start(self.network, self.hparams["start"])
             self.has_weights = True
 
@@ -236,14 +238,25 @@ def at_size_of(truth: Tensor, values: Tensor) -> Tensor:
     return interpolate(values.float(), truth.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def read_network(path: str) -> dict[str, Tensor]:
+    """The network's weights by name, float32, of a sealed or a training checkpoint (there, the average if one is kept).
+
+    Raises:
+        CheckpointError: see `mono_depth_ros.checkpoint.load`.
+        OSError, ValueError: a ``.ckpt`` that is not there, or holds no network.
+    """
+    if Path(path).suffix != ".ckpt":
+        return {name: torch.from_numpy(value) for name, value in checkpoint.load(path).weights().items()}
+    state = torch.load(path, map_location="cpu", weights_only=True).get("state_dict", {})
+    weights = {name.removeprefix(NETWORK): value for name, value in state.items() if name.startswith(NETWORK)}
+    if not weights:
+        raise ValueError(f"{path}: found no network in it, expected a checkpoint of `python -m training fit`")
+    return weights
+
+
 def load_start(network: nn.Module, path: str) -> None:
-    """Load the weights of a sealed or a training checkpoint. Raises ValueError where they are another network's."""
-    if path.endswith(".ckpt"):
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-        weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
-    else:
-        weights = {name: torch.from_numpy(value) for name, value in checkpoint.load(path).weights().items()}
+    """Load `read_network`'s weights. Raises ValueError where they are another network's."""
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(read_network(path))
     except RuntimeError as error:
         raise ValueError(f"start: {path} holds another network than the configuration's model: {error}") from error

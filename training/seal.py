@@ -14,22 +14,21 @@ from mono_depth_ros.network import DepthNetwork
 from mono_depth_ros.network.model import ErrorHead
 from training.lightning_cli import DepthCLI, assemble
 from training.lsq import seal_quantised
-from training.module import DepthModule
+from training.module import DepthModule, load_start
 
 
 def main(arguments: list[str]) -> None:
     """Seal what a training run left."""
     parser = argparse.ArgumentParser(prog="python -m training seal", description=__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
-    parser.add_argument("--ckpt_path", type=Path, required=True, help="its checkpoint, such as checkpoints/best.ckpt")
+    parser.add_argument("--ckpt_path", required=True, help="its checkpoint, such as checkpoints/best.ckpt, or a mean")
     parser.add_argument("--output", type=Path, required=True, help="NAME.safetensors; NAME.onnx is written beside it")
     parser.add_argument("--licence", required=True, help="of the weights, which the data's licences bind")
     options, overrides = parser.parse_known_args(arguments)
     cli = assemble([f"--config={options.config}", *overrides])
-    state = torch.load(options.ckpt_path, map_location="cpu", weights_only=True)["state_dict"]
-    cli.model.load_state_dict(state)
     if not isinstance(cli.model.network, DepthNetwork):
         raise ValueError(f"seal: found a {type(cli.model.network).__name__}, expected the paper's network")
+    load_start(cli.model.network, options.ckpt_path)
     round_weights(cli.model.network)
     if cli.model.network.error_head:
         calibrate(cli.model.network.error_head, measure(cli, "val")["error_scale"])

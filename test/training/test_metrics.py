@@ -138,6 +138,17 @@ def error_metrics(residual, scale):
     return metrics.compute()
 
 
+@pytest.mark.parametrize(("scales", "expected"), [((1, 2, 3), 1.0), ((3, 2, 1), -1.0), ((2, 3, 1), -0.5)])
+def test_images_are_ranked_by_their_predicted_error(scales, expected):
+    """Images off by 10, 20 and 30 %. Ranks 2, 3, 1 of 1, 2, 3: 1 - 6 (1 + 1 + 4) / (3 * 8) = -0.5."""
+    truth = torch.full((3, 1, 4, 4), 2.0)
+    off = torch.tensor([1.1, 1.2, 1.3]).view(3, 1, 1, 1)
+    scale = torch.tensor(scales).view(3, 1, 1, 1).expand_as(truth) / 10
+    metrics = ErrorMetrics(every=1)
+    metrics.update(off.log().expand_as(truth), scale, truth * off, truth, torch.ones_like(truth, dtype=torch.bool))
+    assert metrics.compute()["error_rank"] == pytest.approx(expected)
+
+
 def test_coverage_of_true_laplace_noise_is_its_probability():
     generator = np.random.default_rng(0)
     scale = generator.uniform(0.05, 0.3, (1, 1, 300, 400))

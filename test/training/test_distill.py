@@ -1,0 +1,58 @@
+"""A teacher's depth as a set of frames: what two networks, two sizes and a mirror make of a frame."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from mono_depth_ros.network import DepthNetwork
+from training.data.rgbd_folder import RgbdFolder
+from training.distill import main
+
+
+@pytest.fixture
+def teachers(tmp_path):
+    files = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = DepthNetwork("mobilenetv3_small_050", error=True)
+        state = {f"network.{name}": value for name, value in network.state_dict().items()}
+        files.append(tmp_path / f"teacher_{seed}.ckpt")
+        torch.save({"state_dict": state}, files[-1])
+    return files
+
+
+def by_hand(file, rgb, size, focal_length):
+    """A teacher's mean of ln(metres) over both mirror images; the frame's camera has f = 130 at 128x160."""
+    network = DepthNetwork("mobilenetv3_small_050", error=True).eval()
+    network.load_state_dict({k.removeprefix("network."): v for k, v in torch.load(file)["state_dict"].items()})
+    small = torch.from_numpy(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_AREA)).permute(2, 0, 1).float() / 255
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]).view(2, 3, 1, 1)
+    image = ((small - mean) / std)[None]
+    with torch.no_grad():
+        depths = network(image)[0], network(image.flip(3))[0].flip(3)
+    scale = 130 * (size[0] / 128 * size[1] / 160) ** 0.5 / focal_length
+    return torch.stack([interpolate(d, (128, 160), mode="bilinear").mul(scale).log() for d in depths]).mean(0)[0, 0]
+
+
+def test_the_teacher_is_the_geometric_mean_over_networks_sizes_and_mirror_images(config, teachers, tmp_path):
+    arguments = [f"--config={config}", "--teachers", *map(str, teachers), "--sizes", "96x128", "64x96",
+                 f"--output={tmp_path / 'labels'}", "--data.transform.focal_length=100"]  # fmt: skip
+    main(arguments)
+    (folder,) = (tmp_path / "labels").iterdir()
+    labelled, original = RgbdFolder(folder), RgbdFolder(config.parent)
+    assert len(labelled) == len(original) and labelled.camera == original.camera
+    frame = labelled[3]
+    np.testing.assert_array_equal(frame.rgb, original[3].rgb)
+    # 128x160 in a budget of 96x128 pixels is 96x128 again, in one of 64x96 it is 64x96.
+    logs = [by_hand(file, frame.rgb, size, 100) for file in teachers for size in ((96, 128), (64, 96))]
+    expected = torch.stack(logs).mean(0).exp().numpy()
+    np.testing.assert_allclose(frame.depth, expected, atol=6e-4, rtol=1e-3)
+
+    before = {file: file.stat().st_mtime_ns for file in folder.rglob("*.png")}
+    next(iter(folder.glob("depth/*.png"))).unlink()
+    main(arguments)
+    after = {file: file.stat().st_mtime_ns for file in folder.rglob("*.png")}
+    assert after.keys() == before.keys()
+    assert sum(before[file] != after[file] for file in before) == 2  # colour and depth of the frame that was missing
