@@ -33,13 +33,16 @@ def mean(states: Sequence[dict[str, Tensor]], shares: Sequence[float] | None = N
     shares = shares or [1.0] * len(states)
     if len(shares) != len(states) or sum(shares) <= 0:
         raise ValueError(f"shares: found {list(shares)}, expected {len(states)}, one a checkpoint, positive in sum")
-    shapes = [{name: value.shape for name, value in state.items()} for state in states]
+    # A seal keeps a counter (of batches) as an array of one.
+    shapes = [{name: value.squeeze().shape for name, value in state.items()} for state in states]
     if any(shape != shapes[0] for shape in shapes):
         raise ValueError("average: the checkpoints hold different networks; expected runs of one configuration")
     parts = torch.tensor(shares, dtype=torch.float64) / sum(shares)
 
     def blend(name: str) -> Tensor:
-        values = torch.stack([state[name] for state in states])
-        return torch.tensordot(parts, values.double(), dims=1).float() if values.is_floating_point() else values[0]
+        first, *others = (state[name] for state in states)
+        if not first.is_floating_point():
+            return first
+        return torch.tensordot(parts, torch.stack([first, *others]).double(), dims=1).float()
 
     return {name: blend(name) for name in states[0]}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mono_depth_ros import checkpoint
+from mono_depth_ros.network import DepthNetwork
 from training.average import main, mean
 from training.module import read_network
 
@@ -27,12 +27,14 @@ def test_other_networks_and_other_shares_are_refused():
 
 def test_a_sealed_and_a_training_checkpoint_average(sealed_checkpoint, tmp_path):
     sealed = read_network(str(sealed_checkpoint.path))
-    shifted = {f"network.{name}": value + 1 if value.is_floating_point() else value for name, value in sealed.items()}
+    network = DepthNetwork(**sealed_checkpoint.info.architecture)
+    network.load_state_dict(sealed)
+    shifted = {f"network.{k}": v + 1 if v.is_floating_point() else v for k, v in network.state_dict().items()}
     torch.save({"state_dict": {**shifted, "loss.other": torch.zeros(1)}}, tmp_path / "run.ckpt")
     output = tmp_path / "means/mean.ckpt"
     main([str(sealed_checkpoint.path), str(tmp_path / "run.ckpt"), "--shares", "3", "1", f"--output={output}"])
     found = read_network(str(output))
-    assert found.keys() == sealed.keys() == set(checkpoint.load(sealed_checkpoint.path).weights())
+    assert found.keys() == sealed.keys() == network.state_dict().keys()
     for name, value in sealed.items():
         expected = value + 0.25 if value.is_floating_point() else value
         torch.testing.assert_close(found[name], expected, rtol=1e-5, atol=1e-5)
