@@ -45,7 +45,7 @@ def wait_until(condition, what, timeout=TIMEOUT):
 
 
 class DepthNode:
-    """`with DepthNode(max_depth=5.0) as node`: the process, killed at the end. `fault` is Python to run before."""
+    """`with DepthNode(max_depth=5.0) as node`: the process, ended at the end. `fault` is Python to run before."""
 
     def __init__(self, *ros_arguments: str, fault: str = "", **parameters):
         program = f"{fault}\nimport sys\nfrom mono_depth_ros.ros.main import main\nsys.exit(main())"
@@ -66,6 +66,9 @@ class DepthNode:
         return self
 
     def __exit__(self, *_):
+        self.process.send_signal(signal.SIGINT)  # one that is killed leaves 68 MB of shared memory behind
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(5)
         self.process.kill()
         self.process.wait(TIMEOUT)
         self._log.close()

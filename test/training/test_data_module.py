@@ -1,5 +1,8 @@
 """Loaders: which process sees which sample when, and that a resumed run sees what an unbroken one does."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import cv2
 import lightning.pytorch as pl
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from mono_depth_ros.camera import CameraModel
+from test.conftest import REPOSITORY
 from test.training.scenes import Planes
 from training.data.frame import RgbdDataset
 from training.data.module import RgbdData
@@ -96,6 +101,38 @@ def test_workers_change_nothing():
     assert len(batches[0]) == len(batches[1]) == 3
     for one, other in zip(*batches, strict=True):
         assert all(torch.equal(one[key], other[key]) for key in ("image", "depth", "mask"))
+
+
+def test_workers_end_with_a_training_that_is_killed():
+    program = (
+        "import time\n"
+        "from test.training.test_data_module import data_of\n"
+        "if __name__ == '__main__':\n"
+        "    batches = iter(data_of(workers=2).train_dataloader())\n"
+        "    next(batches)\n"
+        "    print('begun', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    training = subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    try:
+        assert training.stdout and training.stdout.readline() == "begun\n"
+        started = psutil.Process(training.pid).children(recursive=True)
+    finally:
+        training.kill()
+        training.wait(30)
+    assert len(started) > 2  # the server and its workers
+    deadline = time.monotonic() + 60
+    while left := [process for process in started if is_at_work(process)]:
+        assert time.monotonic() < deadline, f"{left} outlive the training"
+        time.sleep(0.2)
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether it runs, and is no mere entry of which nobody has taken notice yet."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_validation_gives_whole_frames_of_all_sets():

@@ -1,10 +1,15 @@
 """RgbdData: sets of RGB-D frames as Lightning's loaders of samples."""
 
 import multiprocessing
+import os
+import threading
+import time
+from functools import partial
 from multiprocessing.context import BaseContext
 
 import cv2
 import lightning.pytorch as pl
+import psutil
 import torch
 from torch.utils.data import ConcatDataset, DataLoader
 
@@ -25,9 +30,21 @@ def worker_context() -> BaseContext:
     return context
 
 
-def one_thread(worker: int) -> None:
-    """Make a worker use one core: the workers are the parallelism."""
+def start_worker(worker: int, trainer: int) -> None:
+    """Make a worker use one core, for the workers are the parallelism, and end when its training process does.
+
+    PyTorch's workers watch their parent, which here is the server, and the server lives as long as they do: a training
+    that is killed would leave all of them behind.
+    """
     cv2.setNumThreads(1)
+    threading.Thread(target=end_with, args=(trainer,), daemon=True).start()
+
+
+def end_with(process: int) -> None:
+    """End this process once another one is gone."""
+    while psutil.pid_exists(process):
+        time.sleep(2)
+    os._exit(1)
 
 
 class RgbdData(pl.LightningDataModule):
@@ -97,7 +114,7 @@ class RgbdData(pl.LightningDataModule):
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             multiprocessing_context=worker_context() if self.workers else None,
-            worker_init_fn=one_thread,
+            worker_init_fn=partial(start_worker, trainer=os.getpid()),
             pin_memory=torch.cuda.is_available(),
         )
 
