@@ -141,7 +141,7 @@ class DepthNode(LifecycleNode):
         self._anchors = AnchorInputs(self, self._settings, self._estimator.prior(), self._tree, self.problems)
         composer = Composer(self._orientation, self.problems)
         decoder = Decoder(topic, self.problems)
-        pipeline = Pipeline(decoder, self._cameras, self._estimator, self._anchors, composer)
+        pipeline = Pipeline(decoder, self._cameras, self._estimator, self._anchors.correct, composer)
         self._stream = Stream(self, lambda: self._settings, pipeline, self._outputs, self._journal)
         self._warn_of_unknown_names()
         self.get_logger().info(f"active: waiting for images on {self._stream.input.topic}")

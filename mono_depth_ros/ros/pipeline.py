@@ -1,15 +1,16 @@
 """The method, step by step: what becomes of one image."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
+from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.prediction import Prediction, confidence, sigma_at
 from mono_depth_ros.ros import statistics as stats
-from mono_depth_ros.ros.anchors import AnchorInputs
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -17,6 +18,9 @@ from mono_depth_ros.ros.gates import Gates
 from mono_depth_ros.ros.images import Decoder
 from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS
 from mono_depth_ros.ros.parameters import Settings
+
+# The prediction as other sensors correct it, from it and the image's header, camera, RGB, and where the lens sees.
+Correction = Callable[[Prediction, Header, CameraModel, NDArray[np.uint8], NDArray[np.bool_] | None], Prediction]
 
 
 class Dropped(Exception):
@@ -43,10 +47,10 @@ class Pipeline:
         decoder: Decoder,
         cameras: Cameras,
         estimator: NodeEstimator,
-        anchors: AnchorInputs,
+        correct: Correction,
         composer: Composer,
     ) -> None:
-        self.cameras, self._anchors = cameras, anchors
+        self.cameras, self._correct = cameras, correct
         self._decoder, self._estimator, self._composer = decoder, estimator, composer
         self._gates = Gates()
         self._rectified: NDArray[np.uint8] | None = None
@@ -93,7 +97,7 @@ class Pipeline:
         # What other sensors know corrects it.
         seen = view.rectifier.valid_mask if view.rectifier else None
         laps.begin(stats.FUSE)
-        prediction = self._anchors.correct(prediction, msg.header, view.camera, rgb, seen)
+        prediction = self._correct(prediction, msg.header, view.camera, rgb, seen)
 
         # What is too near, too far, too unsure or out of the lens's sight is no depth.
         laps.begin(stats.PACK)

@@ -19,8 +19,6 @@ from tqdm import tqdm
 from mono_depth_ros.backends import BackendError
 from mono_depth_ros.io import ImageError, SourceError, bag
 from mono_depth_ros.io.topics import looks_rectified
-from mono_depth_ros.prediction import Prediction
-from mono_depth_ros.ros.anchors import AnchorInputs
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -62,7 +60,8 @@ class Player:
         self._cameras.start(self.image)
         composer = Composer(_AsGiven(), problems)
         estimator = NodeEstimator(settings, problems)
-        self._pipeline = Pipeline(Decoder(self.image, problems), self._cameras, estimator, _Alone(), composer)
+        decoder = Decoder(self.image, problems)
+        self._pipeline = Pipeline(decoder, self._cameras, estimator, lambda prediction, *_: prediction, composer)
         self._settings = settings.changed({"camera_info_timeout": 0.0})
         self._rectified = settings.image_is == "rectified" or (
             settings.image_is == "auto" and looks_rectified(self.image)[0]
@@ -126,17 +125,6 @@ class _AsGiven(Orientation):
     def of_camera(self, header: Header, frame: str, settings: Settings) -> Turn:
         """Nobody is asked."""
         return Turn(settings.scan_roll, settings.scan_pitch, settings.scan_yaw)
-
-
-class _Alone(AnchorInputs):
-    """No other sensor: nobody publishes beside a bag."""
-
-    def __init__(self) -> None:
-        pass
-
-    def correct(self, prediction: Prediction, *_: Any) -> Prediction:
-        """As it is."""
-        return prediction
 
 
 def _copied(writer: Writer, connection: Connection) -> Connection:

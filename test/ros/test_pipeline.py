@@ -75,7 +75,7 @@ class Bench:
         self.orientation = Orientation(host(), Tree(host()), attitude=False)
         maker = Composer(self.orientation, self.problems)
         anchors = AnchorInputs(host(), self.settings, Prior(), Tree(host()), self.problems)
-        pipeline = Pipeline(Decoder("/image", self.problems), self.cameras, self, anchors, maker)
+        pipeline = Pipeline(Decoder("/image", self.problems), self.cameras, self, anchors.correct, maker)
         journal = Journal(self.statistics, self.problems)
         self.stream = Stream(host(), lambda: self.settings, pipeline, outputs, journal)
 

@@ -44,7 +44,7 @@ class Bench:
         estimator = NodeEstimator(self.settings, problems)
         composer = Composer(Orientation(host(), Tree(host()), attitude=False), problems)
         anchors = AnchorInputs(host(), self.settings, Prior(), Tree(host()), problems)
-        pipeline = Pipeline(Decoder("/image", problems), self.cameras, estimator, anchors, composer)
+        pipeline = Pipeline(Decoder("/image", problems), self.cameras, estimator, anchors.correct, composer)
         self.stream = Stream(host(), lambda: self.settings, pipeline, outputs, Journal(self.statistics, problems))
 
     def publish(self, messages):
