@@ -64,14 +64,13 @@ def _played(
     output.mkdir(exist_ok=True)
     is_corrected = output.name == CORRECTED
     frames = min((number for number in (options.frames, source.length) if number), default=0)
-    node: dict[str, Any] = {"points_stride": 2}
-    if is_corrected:
-        node |= _DISTANCES | (_MOTION if next(source.frames()).pose else {})
+    motion = _MOTION if is_corrected and next(source.frames()).pose else {}
+    node: dict[str, Any] = {"points_stride": 2} | (_DISTANCES if is_corrected else {}) | motion
     node |= {"checkpoint": options.checkpoint} if options.checkpoint else {}
     camera = {"source": options.source, "frames": frames, "tof": is_corrected}
     print(f"Starting depth_node and the camera ({options.source})", flush=True)
     with ExitStack() as children:
-        figures = Session(output, node, camera, show, stop, children).run()
+        figures = Session(output, node, camera, show, stop, children).run() | {"knows_motion": bool(motion)}
     if not figures["frames_recorded"]:
         return figures, None
     recording = Recording(output, source)
@@ -116,7 +115,8 @@ def described(figures: dict[str, Any], output: Path, seconds: float) -> str:
         lines.append(f"age      p50 {p50:.0f} ms, p95 {p95:.0f} ms at publish")
     lines.append(f"error    {_error(figures)}")
     if "corrected" in figures:
-        lines.append(f"         {_error(figures['corrected'])}, with the 8 x 8 distances, which")
+        motion = " and the camera's motion" if figures["corrected"]["knows_motion"] else ""
+        lines.append(f"         {_error(figures['corrected'])}, with the 8 x 8 distances{motion}, which")
         lines.append("         the node believes from the sixth frame on")
     equal = "stamp and frame_id equal the image's" if figures["headers_equal"] else "NOT the image's"
     lines.append(f"headers  {equal}, on " + ", ".join(f"{n} {t}" for t, n in figures["messages"].items()))
