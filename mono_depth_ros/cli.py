@@ -17,7 +17,7 @@ from mono_depth_ros.backends import machine, select
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.errors import MonoDepthError
 from mono_depth_ros.estimator import DepthEstimator
-from mono_depth_ros.io import parse_source
+from mono_depth_ros.io import jpeg, parse_source
 from mono_depth_ros.predict import OUTPUTS, Predictor, read_anchors
 
 # The extra that brings a module.
@@ -204,6 +204,7 @@ def run_info(options: argparse.Namespace) -> None:
     here = machine.detect()
     rows["machine"] = f"{here.cpu}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, GPU: {here.gpu or 'none'}"
     rows["backends"] = ", ".join(here.versions)
+    rows["JPEG"] = jpeg.decoder()
     request = (options.backend, options.device, options.precision)
     for name, value in rows.items():
         print(f"{name:15}{value or '-'}")

@@ -108,6 +108,7 @@ def test_info_names_the_weights_the_machine_and_the_engine(sealed_checkpoint, ca
     printed = capsys.readouterr().out
     for part in (sealed_checkpoint.sha256, "encoder=tf_efficientnet_lite2", "640x480", "519.16 px", "Apache-2.0"):
         assert part in printed
+    assert re.search("JPEG +(simplejpeg|OpenCV) [0-9]", printed)
     assert "taken          openvino on cpu in " in printed and "the fastest backend on a CPU" in printed
     assert "else           onnxruntime on cpu in fp32" in printed
 

@@ -16,7 +16,7 @@ from mono_depth_ros.io.errors import ImageError
 
 try:
     import simplejpeg
-except ModuleNotFoundError:  # a robot whose packages come from apt alone
+except ImportError:  # a robot whose packages come from apt alone
     simplejpeg = None
 
 START = b"\xff\xd8\xff"
@@ -28,6 +28,13 @@ _STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01}
 
 _BLOCK = 8  # pixels on a side that are coded together
+
+
+def decoder() -> str:
+    """What decodes here, for people."""
+    if simplejpeg is None:
+        return f"OpenCV {cv2.__version__}, which passes over some damage; pip install simplejpeg"
+    return f"simplejpeg {simplejpeg.__version__}"
 
 
 class Header(NamedTuple):
