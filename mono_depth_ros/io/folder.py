@@ -2,7 +2,6 @@
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -24,10 +23,8 @@ _T = TypeVar("_T")
 class FolderSource:
     """Images by name, in rgb/ or in the folder itself, or one of them; what is known of them lies beside them.
 
-    camera.yaml is the lens; stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds
-    since the epoch), poses.csv frame, tx, ty, tz, qx, qy, qz, qw (camera to world); depth/<name>.png is 16-bit,
-    millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote is passed over. A frame has
-    the image's name without its suffix, and with it where there are two of that name.
+            name = path.stem if are_stems_unique else path.name
+            yield Frame(rgb, self._stamps.get(path.stem), name, self._poses.get(path.stem))
 
     Args:
         path: of the folder or the image.
@@ -65,7 +62,7 @@ class FolderSource:
         for path in self._others:
             bad(_not_read(path))
         white = WhiteLevel()
-        shared = {stem for stem, number in Counter(path.stem for path in self._images).items() if number > 1}
+        are_stems_unique = len({path.stem for path in self._images}) == len(self._images)
         for path in self._images:
             try:
                 rgb = read_color(path, white)
@@ -76,7 +73,7 @@ class FolderSource:
                 found, expected = (f"{w}x{h}" for h, w in (rgb.shape[:2], (self.camera.height, self.camera.width)))
                 bad(ImageError(f"{path}: found {found} pixels, expected {expected} like the images before it"))
                 continue
-            name = path.name if path.stem in shared else path.stem
+            name = path.stem if are_stems_unique else path.name
             yield Frame(rgb, self._stamps.get(path.stem), name, self._poses.get(path.stem))
 
     def _first(self) -> NDArray[np.uint8]:
