@@ -23,8 +23,10 @@ _T = TypeVar("_T")
 class FolderSource:
     """Images by name, in rgb/ or in the folder itself, or one of them; what is known of them lies beside them.
 
-            name = path.stem if are_stems_unique else path.name
-            yield Frame(rgb, self._stamps.get(path.stem), name, self._poses.get(path.stem))
+    camera.yaml is the lens; stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds
+    since the epoch), poses.csv frame, tx, ty, tz, qx, qy, qz, qw (camera to world); depth/<name>.png is 16-bit,
+    millimetres, 0 where unknown, registered to the image. What `mono-depth predict` wrote is passed over. A frame has
+    the image's name without its suffix, or with it where two images differ in that alone.
 
     Args:
         path: of the folder or the image.
