@@ -14,7 +14,7 @@ from mono_depth_ros.ros import consumers, environment
 DEFAULTS = str(environment.share_file("config/depth.yaml"))
 ARGUMENTS = {
     "image": ("image", "topic of the camera's images; with compressed:=true, /compressed is added to it"),
-    "camera_info": ("camera_info", "topic of the camera's calibration"),
+    "camera_info": ("camera_info", "topic of the camera's calibration; else it is looked for beside the image"),
     "compressed": ("", "true: subscribe to the compressed images; empty: as params_file says"),
     "params_file": (DEFAULTS, "parameters of depth_node"),
     "consumer": ("", f"parameters for what uses the depth: {', '.join(consumers.NAMES)}; params_file overrides"),

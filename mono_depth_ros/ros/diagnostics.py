@@ -62,7 +62,7 @@ class Reporter:
             self._judge_input(now, situation.input, counts, settings)
             self._judge_output(now, situation, counts, settings)
             if age := figures.get(AGE):
-                self._judge_age(age, settings)
+                self._judge_age(now, age, settings)
         else:
             self._last_image = self._last_output = None
         for topic, number in situation.shared.items():
@@ -142,9 +142,9 @@ class Reporter:
             text = f"images come, but nothing has gone out for {silence:.0f} s"
             self._problems.error("outputs", "nothing", f"{text}: {reasons}" if reasons else text)
 
-    def _judge_age(self, age: tuple[float, float], settings: Settings) -> None:
+    def _judge_age(self, now: int, age: tuple[float, float], settings: Settings) -> None:
         middle, high = age
-        if cause := cause_of_age(middle):
+        if cause := cause_of_age(middle, now / 1e9):
             self._problems.error("latency", "stamps", f"stamps are {abs(middle):.0f} s from the node's clock: {cause}")
             return
         if middle < 0:

@@ -111,6 +111,8 @@ def _projection(info: CameraInfo, picture: Picture) -> str:
         )
     if not _is_fisheye(info) and not 0.3 < p[0] / k[0] < 2:
         return f"P: fx = {p[0]:g}, expected about K's {k[0]:g}: of another size or lens; {used}"
+    if not (0.1 < p[2] / info.width < 0.9 and 0.1 < p[6] / info.height < 0.9):
+        return f"P: cx, cy = {p[2]:g}, {p[6]:g}, expected in {info.width}x{info.height}; {used}"
     return ""
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.ros.journal import Journal
@@ -50,7 +51,9 @@ class Intake:
     def lost(self, event: Any) -> None:
         """Report what the middleware says was lost on the way; `_count_lost` counts."""
         found = f"{self._topic}: {event.total_count} images were lost on the way so far, {event.total_count_change} now"
-        self._problems.warn(AREA, "lost", f"{found}; start the camera with the Fast DDS profile in config/fastdds.xml")
+        if "fastrtps" in get_rmw_implementation_identifier():
+            found += "; start the camera with the Fast DDS profile in config/fastdds.xml"
+        self._problems.warn(AREA, "lost", found)
 
     def _count_lost(self, number: int) -> None:
         """Count frames that were published but never read, by the gap in one publisher's numbers.

@@ -134,7 +134,6 @@ class DepthNode(LifecycleNode):
             raise RuntimeError("the backend has not ended the last frame yet; clean up and configure to start another")
         self._left = None
         self.problems.clear("backend", "left")
-        self._journal.statistics.forget_samples()
         topic, _ = image_topic(self, self._settings.compressed)
         self._cameras.start(topic)
         self._orientation = Orientation(self, self._tree, self._settings.scan_attitude)
@@ -153,6 +152,7 @@ class DepthNode(LifecycleNode):
             seconds, stage = self._stream.input.busy_seconds(), self._stream.input.stage()
             text = f"a frame has been in work for {seconds:.0f} s, in {stage}, and did not end; it is left to itself"
             self.problems.stand("backend", "left", text, is_error=True)
+        self._journal.statistics.forget_samples()
         for opened in (self._orientation, self._anchors, self._tree):
             if opened:
                 opened.close()

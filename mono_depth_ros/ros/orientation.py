@@ -11,7 +11,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
-from mono_depth_ros.ros.frames import Tree, rotation_of
+from mono_depth_ros.ros.frames import PoseUnknownError, Tree, rotation_of
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.qos import IMU_INPUT, OVERRIDABLE
 
@@ -64,14 +64,18 @@ class Orientation:
             return given  # consumers turn the scan by the camera's own frame
         try:
             return self._by_tf(header, frame)
-        except ValueError as error:
+        except PoseUnknownError as error:
             if source == "auto" and settings.scan_format == "ros":
                 return given
             remedy = "set scan_yaw (0 for a camera that looks ahead) and scan_rotation: parameters"
             raise ValueError(f"how the camera is turned in {frame} is not known: {error}; {remedy}") from error
 
     def _by_tf(self, header: Header, frame: str) -> Turn:
-        level_from_optical = self._tree.pose(header.frame_id, frame, Time.from_msg(header.stamp))[:3, :3]
+        try:
+            pose = self._tree.pose(header.frame_id, frame, Time.from_msg(header.stamp))
+        except PoseUnknownError:  # of that moment; a camera's mount is there at every
+            pose = self._tree.pose(header.frame_id, frame, Time())
+        level_from_optical = pose[:3, :3]
         if frame.endswith("_frd"):
             level_from_optical = _UP_FROM_DOWN @ level_from_optical
         return _angles(level_from_optical @ _BODY_FROM_OPTICAL.T)

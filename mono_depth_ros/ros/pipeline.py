@@ -93,6 +93,8 @@ class Pipeline:
         memory = self._memory(size, with_sigma=wants_confidence or settings.min_confidence > 0)
         prediction = self._estimator.predict(rgb, view.camera, memory)
         laps.end_measured(self._estimator.timings())
+        if prediction.flaw:
+            prediction.depth.fill(np.nan)  # the network imagines a room in it, some of which would be free
 
         # What other sensors know corrects it.
         seen = view.rectifier.valid_mask if view.rectifier else None
@@ -133,7 +135,7 @@ def _why_unknown(prediction: Prediction, settings: Settings, seen: NDArray[np.bo
     """What the gates took most pixels for; empty where there is no evidence. For frames of which little is known."""
     if seen is not None and seen.mean() < 0.5:
         return f"the lens sees {100 * seen.mean():.0f} % of the rectified image"
-    if settings.min_confidence and prediction.flaw:
+    if prediction.flaw:
         return f"the picture is {prediction.flaw}"
     if settings.min_confidence and prediction.sigma is not None:
         unsure = float((prediction.sigma > sigma_at(settings.min_confidence)).mean())

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mono_depth_ros.io.topics import looks_rectified
 from mono_depth_ros.ros import statistics as stats
+from mono_depth_ros.ros.ages import cause_of_age
 from mono_depth_ros.ros.diagnostics import Input
 from mono_depth_ros.ros.distributions import SubscriptionEventCallbacks, matched_publishers, with_message_info
 from mono_depth_ros.ros.images import AREA, ImageError
@@ -123,8 +124,7 @@ class Stream:
         self._check_age(msg, settings)
         outcome = self._pipeline.run(msg, self._rectified(settings)[0], settings, wanted, laps)
         if outcome.flaw:
-            text = f"{self._topic}: the picture is {outcome.flaw}; its depth is a guess, and its confidence says so"
-            self._problems.error(AREA, "picture", text)
+            self._problems.error(AREA, "picture", f"{self._topic}: the picture is {outcome.flaw}; its depth is unknown")
         age = self._check_age(msg, settings)
         if self._is_closed:
             raise Dropped("the node was deactivated")
@@ -148,7 +148,10 @@ class Stream:
         age = (now - stamp.sec * 1_000_000_000 - stamp.nanosec) / 1e9
         if settings.max_age and age > settings.max_age:
             text = f"frame dropped {age:.3f} s after its stamp, expected within {settings.max_age} s (max_age)"
-            self._problems.warn("latency", "too old", f"{self._topic}: {text}")
+            if cause := cause_of_age(age, now / 1e9):
+                self._problems.error("latency", "too old", f"{self._topic}: {text}; {cause}")
+            else:
+                self._problems.warn("latency", "too old", f"{self._topic}: {text}")
             raise Dropped("older than max_age")
         return age
 

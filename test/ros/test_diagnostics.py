@@ -1,5 +1,7 @@
 """What /diagnostics makes of counts, ages and gaps; times are given by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from mono_depth_ros.ros import statistics
@@ -65,6 +67,72 @@ def test_the_level_of_latency_follows_its_thresholds(age, level):
     assert status.level == level
     if age < 0:
         assert "0.500 s ahead of the node's clock" in status.message
+
+
+@pytest.mark.parametrize(
+    ("age", "cause"),
+    [(40 * 86400.0, "ros2 bag play --clock"), (-7200.0, "not set"), (1.79e9 - 60, "count from the boot")],
+)
+def test_stamps_of_another_time_are_an_error_with_their_cause(age, cause):
+    watched = Watched()
+    watched.statistics.sample(statistics.AGE, age)
+    status = watched.report(1.79e9)["latency"]
+    assert status.level == ERROR and cause in status.message
+
+
+def test_images_that_come_while_nothing_goes_out_are_an_error_with_what_became_of_them():
+    watched = Watched()
+    for second in range(100, 104):
+        watched.statistics.count(statistics.RECEIVED, number=10)
+        watched.statistics.count(statistics.DROPPED, "older than max_age", number=10)
+        statuses = watched.report(second)
+    assert statuses["outputs"].level == ERROR
+    assert "nothing has gone out for 3 s: dropped: older than max_age (10)" in statuses["outputs"].message
+    watched.statistics.count(statistics.RECEIVED)
+    watched.statistics.count(statistics.PUBLISHED)
+    assert Watched().report(104)["outputs"].level == OK
+
+
+def test_nothing_goes_out_where_nobody_listens_and_that_is_well():
+    watched = Watched()
+    watched.situation = replace(watched.situation, subscribed=[])
+    for second in range(100, 110):
+        watched.statistics.count(statistics.RECEIVED, number=10)
+        watched.statistics.count(statistics.DROPPED, "nobody subscribes", number=10)
+        assert watched.report(second)["outputs"].level == OK
+
+
+@pytest.mark.parametrize("times", [(0, 1000, 1001, 1002), (50, 1052, 1053, 1054), (1000, 5, 6, 7)])
+def test_a_clock_that_leaps_is_no_silence(times):
+    """Simulated time begins, a recording's clock takes over from none, and one starts anew."""
+    watched = Watched()
+    assert [watched.report(seconds)["image"].level for seconds in times] == [OK] * len(times)
+
+
+def test_the_age_of_an_inactive_node_is_nobodys_concern():
+    watched = Watched()
+    watched.statistics.sample(statistics.AGE, 1000.0)
+    watched.situation = Situation("inactive")
+    assert watched.report(100)["latency"].level == OK
+
+
+def test_two_publishers_of_one_output_are_said():
+    watched = Watched()
+    watched.situation = replace(watched.situation, shared={"/mavros/obstacle/send": 2})
+    status = watched.report(100)["outputs"]
+    assert status.level == WARN and "/mavros/obstacle/send: 2 publish it" in status.message
+
+
+@pytest.mark.parametrize(
+    ("stage", "area", "found"), [("network", "backend", "the backend hangs"), ("pack", "outputs", "now in pack")]
+)
+def test_a_frame_that_takes_long_is_said_with_the_stage_that_it_is_in(stage, area, found):
+    watched = Watched()
+    source = replace(watched.situation.input, busy_seconds=lambda: 8.0, stage=lambda: stage)
+    watched.situation = replace(watched.situation, input=source)
+    status = watched.report(100)[area]
+    assert status.level == ERROR and found in status.message
+    assert ("hangs" in status.message) == (stage == "network")
 
 
 @pytest.mark.parametrize(
