@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -186,10 +187,11 @@ class ClearingPoints:
         if stride < 1:
             raise ValueError(f"stride: found {stride}, expected 1 or more")
         self._size = (camera.height, camera.width)
-        self._starts = tuple(np.maximum(np.arange(0, side, stride) - stride // 2, 0) for side in self._size)
-        rays = camera.rays()[::stride, ::stride]
-        rays = np.dstack([rays, np.ones(rays.shape[:2], dtype=np.float32)])
-        self._ends = rays * (clearing_range / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
+        self._stride = stride
+        rays = np.dstack([camera.rays(), np.ones(self._size, dtype=np.float32)])
+        ends = rays * (clearing_range / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
+        self._reach = np.ascontiguousarray(ends[..., 2])  # depth of each ray's end
+        self._ends = np.ascontiguousarray(ends[::stride, ::stride])
 
     def build(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
         """(points, 3) float32, metres in the optical frame: one point, at clearing_range, on each ray free up to there.
@@ -199,9 +201,10 @@ class ClearingPoints:
         """
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
-        rows, columns = self._starts
-        nearest = np.minimum.reduceat(np.minimum.reduceat(depth, rows, axis=0), columns, axis=1)  # NaN if one is NaN
-        return self._ends[nearest > self._ends[..., 2]]
+        free = (depth > self._reach).view(np.uint8)
+        around = np.ones((self._stride, self._stride), np.uint8)
+        all_free = cv2.erode(free, around, anchor=(self._stride // 2, self._stride // 2))
+        return self._ends[all_free[:: self._stride, :: self._stride] == 1]
 
 
 def _nearest_or_unknown(values: NDArray[np.float32], range_max: float) -> np.float32:

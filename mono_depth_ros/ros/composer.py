@@ -65,14 +65,15 @@ class Composer:
             topics.CLEARING_POINTS: self._clearing_points,
             topics.SCAN: self._scan,
         }
+        if result.valid_share < _NOTHING:
+            # Infinity says which way is free; in 16UC1 it is 0, as is NaN.
+            only_millimetres = settings.depth_format == "16UC1" and topics.DEPTH in wanted
+            known = 0.0 if only_millimetres else 1 - float(np.isnan(result.depth).mean())
+            self._doubt_empty(topics.DEPTH, known, "pixels", result)
         composed = {topic: make[topic](result, settings) for topic in make if topic in wanted}
         return {topic: message for topic, message in composed.items() if message is not None}
 
     def _depth(self, result: Result, settings: Settings) -> Image:
-        if result.valid_share < _NOTHING:
-            # Infinity says which way is free; in 16UC1 it is 0, as is NaN.
-            known = 0.0 if settings.depth_format == "16UC1" else 1 - float(np.isnan(result.depth).mean())
-            self._doubt_empty(topics.DEPTH, known, "pixels", result)
         return messages.depth_message(result.header, result.depth, settings.depth_format)
 
     def _color(self, result: Result, settings: Settings) -> Image:
@@ -125,7 +126,9 @@ class Composer:
             if result.farthest <= settings.min_depth:
                 reach = f"with fx = {result.camera.fx:g} px the network reaches {result.farthest:.2g} m"
                 raise ValueError(f"{reach}, nearer than min_depth ({settings.min_depth:g} m); is camera_info right?")
-            roll, pitch, yaw = self._orientation.of_camera(result.header, frame, settings)
+            (roll, pitch, yaw), doubt = self._orientation.of_camera(result.header, frame, settings)
+            if doubt:
+                self._problems.warn(AREA, "turn", f"{topics.SCAN}: {doubt}")
             builder = self._built(
                 ScanBuilder,
                 result.camera,

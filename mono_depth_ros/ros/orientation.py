@@ -47,28 +47,33 @@ class Orientation:
             self._node.destroy_subscription(self._subscription)
         self._subscription = None
 
-    def of_camera(self, header: Header, frame: str, settings: Settings) -> Turn:
-        """The camera of an image in a scan's frame, levelled by the attitude. ValueError says why it is not known."""
-        turn = self._mounted(header, frame, settings)
+    def of_camera(self, header: Header, frame: str, settings: Settings) -> tuple[Turn, str]:
+        """How the camera of an image is turned in a scan's frame, levelled by the attitude; and what is doubted of it.
+
+        Raises ValueError where it is not known, and a guess would be dangerous.
+        """
+        turn, doubt = self._mounted(header, frame, settings)
         if settings.scan_attitude:
             turn = _angles(_matrix(self._levelled()) @ _matrix(turn))
-        return Turn(*(round(angle / _STEP) * _STEP for angle in turn)) if settings.scan_attitude else turn
+            turn = Turn(*(round(angle / _STEP) * _STEP for angle in turn))
+        return turn, doubt
 
-    def _mounted(self, header: Header, frame: str, settings: Settings) -> Turn:
+    def _mounted(self, header: Header, frame: str, settings: Settings) -> tuple[Turn, str]:
         given = Turn(settings.scan_roll, settings.scan_pitch, settings.scan_yaw)
         source = settings.scan_rotation
         if source == "parameters" or (source == "auto" and any(given)):
-            return given
+            return given, ""
         own = frame == header.frame_id.replace("_optical", "")
         if source == "auto" and own and settings.scan_format == "ros":
-            return given  # consumers turn the scan by the camera's own frame
+            return given, ""  # consumers turn the scan by the camera's own frame
         try:
-            return self._by_tf(header, frame)
+            return self._by_tf(header, frame), ""
         except PoseUnknownError as error:
-            if source == "auto" and settings.scan_format == "ros":
-                return given
+            text = f"how the camera is turned in {frame} is not known: {error}"
             remedy = "set scan_yaw (0 for a camera that looks ahead) and scan_rotation: parameters"
-            raise ValueError(f"how the camera is turned in {frame} is not known: {error}; {remedy}") from error
+            if source == "auto" and settings.scan_format == "ros":
+                return given, f"{text}; taken to look along its x; {remedy}"
+            raise ValueError(f"{text}; {remedy}") from error
 
     def _by_tf(self, header: Header, frame: str) -> Turn:
         try:

@@ -97,6 +97,7 @@ def test_private_members_of_others_are_used_in_that_file_only():
     for path in sorted(ROS.glob("*.py")):
         for part in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             private = isinstance(part, ast.Attribute) and part.attr.startswith("_") and not part.attr.startswith("__")
+            private = private and part.attr not in ("_replace", "_asdict")  # a NamedTuple's, which are public
             if private and not (isinstance(part.value, ast.Name) and part.value.id in ("self", "os")):
                 found.append((path.name, part.attr))
     assert {file for file, _ in found} == {"distributions.py"}, found

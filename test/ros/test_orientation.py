@@ -81,10 +81,10 @@ def tf2(monkeypatch):
 def test_parameters_are_taken_where_they_say_something_or_are_to_be_taken(orientation):
     given = Turn(0.1, 0.2, 3.1)
     settings = Settings(scan_roll=0.1, scan_pitch=0.2, scan_yaw=3.1, scan_format="mavlink")
-    assert orientation.of_camera(HEADER, "base_link_frd", settings) == given
+    assert orientation.of_camera(HEADER, "base_link_frd", settings) == (given, "")
     front = Settings(scan_rotation="parameters", scan_format="mavlink")
-    assert orientation.of_camera(HEADER, "base_link_frd", front) == Turn()
-    assert orientation.of_camera(HEADER, "camera_frame", Settings()) == Turn()
+    assert orientation.of_camera(HEADER, "base_link_frd", front) == (Turn(), "")
+    assert orientation.of_camera(HEADER, "camera_frame", Settings()) == (Turn(), "")
 
 
 def test_bins_of_a_vehicle_are_refused_where_nobody_says_how_the_camera_is_turned(orientation, monkeypatch):
@@ -93,6 +93,9 @@ def test_bins_of_a_vehicle_are_refused_where_nobody_says_how_the_camera_is_turne
         orientation.of_camera(HEADER, "base_link_frd", Settings(scan_format="mavlink"))
     with pytest.raises(ValueError, match="tf2_ros is not installed"):
         orientation.of_camera(HEADER, "base_link", Settings(scan_rotation="tf"))
+    # A plain scan of a camera that may look anywhere goes out as if it looked ahead, and that is said.
+    turn, doubt = orientation.of_camera(HEADER, "base_link", Settings(scan_frame="base_link"))
+    assert turn == Turn() and "how the camera is turned in base_link is not known" in doubt
 
 
 @pytest.mark.parametrize(
@@ -109,14 +112,14 @@ def test_bins_of_a_vehicle_are_refused_where_nobody_says_how_the_camera_is_turne
 def test_tf2_turns_the_camera_in_a_frame_that_was_set(orientation, tf2, monkeypatch, rotation, expected):
     monkeypatch.setattr(tf2, "rotation", rotation)
     for settings in (Settings(scan_rotation="tf"), Settings(scan_frame="base_link")):
-        found = orientation.of_camera(HEADER, "base_link", settings)
+        found, _ = orientation.of_camera(HEADER, "base_link", settings)
         difference = (np.array(found) - expected + math.pi) % (2 * math.pi) - math.pi
         np.testing.assert_allclose(difference, 0, atol=1e-9)
 
 
 def test_a_frame_whose_z_is_down_is_turned_up(orientation, tf2, monkeypatch):
     monkeypatch.setattr(tf2, "rotation", product(about(0, math.pi), AHEAD))
-    found = orientation.of_camera(HEADER, "base_link_frd", Settings(scan_format="mavlink"))
+    found, _ = orientation.of_camera(HEADER, "base_link_frd", Settings(scan_format="mavlink"))
     np.testing.assert_allclose(found, Turn(), atol=1e-9)
 
 
@@ -144,7 +147,7 @@ def test_the_attitude_of_the_vehicle_levels_the_scan_and_its_heading_does_not_tu
             return orientation._attitude
 
         wait_until(levelled, "the attitude")
-        found = orientation.of_camera(HEADER, "base_link_frd", settings)
+        found, _ = orientation.of_camera(HEADER, "base_link_frd", settings)
         np.testing.assert_allclose(found, Turn(pitch=0.1), atol=0.011)
         attitude.orientation_covariance[0] = -1.0
         orientation._take(attitude)

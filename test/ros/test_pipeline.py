@@ -343,6 +343,13 @@ def test_an_output_without_information_is_an_error_that_says_why():
         ), said
 
 
+@pytest.mark.parametrize("topic", sorted(ALL - {topics.CAMERA_INFO}))
+def test_whatever_output_is_asked_for_that_nothing_is_known_is_an_error(topic):
+    bench = Bench(wanted={topic}, min_confidence=1.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert any(is_error and "says nothing" in text for is_error, text in bench.problems.current("outputs"))
+
+
 def test_infinity_is_information_but_not_in_millimetres():
     for depth_format, says_nothing in (("32FC1", False), ("16UC1", True)):
         bench = Bench(max_depth=0.04, min_depth=0.01, depth_format=depth_format)
