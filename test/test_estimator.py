@@ -41,7 +41,8 @@ def flat_estimator(tmp_path="", **options):
 
 
 def image(height=480, width=640):
-    return np.zeros((height, width, 3), np.uint8)
+    stripes = (np.arange(width) * 8 // width % 2 * 200).astype(np.uint8)  # of one colour, it would show nothing
+    return np.broadcast_to(stripes[:, None], (height, width, 3)).copy()
 
 
 # --- Metric scale

@@ -1,4 +1,4 @@
-"""300 real frames of a hand-held Kinect, at their own 30 Hz, with their stamps and their distorted lens."""
+"""300 real frames of a hand-held Kinect, at their own 30 Hz, with their distorted lens."""
 
 import csv
 import os
@@ -20,18 +20,17 @@ def recording(real_frames):
     return real_frames / "tum_fr1_rpy"
 
 
-def stamps(recording) -> list[tuple[int, int, str]]:
-    """Headers of the frames, by the recording's own list."""
-    with open(recording / "stamps.csv", newline="") as file:
-        times = [row["stamp_s"].split(".") for row in csv.DictReader(file)]
-    return [(int(seconds), int(fraction.ljust(9, "0")), FRAME_ID) for seconds, fraction in times]
+def headers_of(log) -> list[tuple[int, int, str]]:
+    """Headers of the frames that the camera sent, by its own list."""
+    with open(log, newline="") as file:
+        return [(*divmod(int(row["stamp_ns"]), 10**9), FRAME_ID) for row in csv.DictReader(file)]
 
 
-def play(recording) -> subprocess.Popen:
+def play(recording, log) -> subprocess.Popen:
     """The recording's camera as a process; the first frame goes out once depth_node is there."""
-    source = f"source:={recording}"
+    settings = ["-p", f"source:={recording}", "-p", f"sent:={log}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "mono_depth_ros.demo.camera", "--ros-args", "-p", source],
+        [sys.executable, "-m", "mono_depth_ros.demo.camera", "--ros-args", *settings],
         cwd=REPOSITORY,
         env=os.environ | {"ROS_DOMAIN_ID": str(DOMAIN)},
     )
@@ -51,9 +50,7 @@ def abs_rel(depths, recording, sent) -> float:
     return float(np.concatenate(errors).mean())
 
 
-def test_every_frame_is_accounted_for_and_every_message_arrives(recording, capsys):
-    sent = stamps(recording)
-    assert len(sent) == 300
+def test_every_frame_is_accounted_for_and_every_message_arrives(recording, tmp_path, capsys):
     with Peer(image_topic="unused") as peer, DepthNode() as node:
         node.expect_active()
         outputs = {
@@ -62,13 +59,15 @@ def test_every_frame_is_accounted_for_and_every_message_arrives(recording, capsy
             "depth/points": peer.watch(PointCloud2, "depth/points"),
         }
         wait_until(lambda: peer.value("outputs", "subscribed") == ", ".join(outputs), "depth_node sees the watcher")
-        camera = play(recording)
+        camera = play(recording, tmp_path / "sent.csv")
         try:
             counts = wait_until(lambda: (c := peer.counts()) and settled(c) and c, peer.counts, timeout=120)
         finally:
-            camera.kill()
+            camera.terminate()
             camera.wait()
         wait_until(lambda: all(len(m) == counts["published"] for m in outputs.values()), lambda: sizes(outputs, counts))
+    sent = headers_of(tmp_path / "sent.csv")
+    assert len(sent) == 300
     assert counts["published"] + counts["dropped"] + counts["lost"] == 300
     assert counts["rejected"] == counts["failed"] == 0
     headers = [header_of(message) for message in outputs["depth"]]
