@@ -93,11 +93,18 @@ def _compatibility(seen: Observation) -> Iterator[Finding]:
     for topic in (seen.image, seen.camera_info, *seen.outputs):
         pairs = product(topic.publishers, topic.subscriptions) if topic else ()
         for publisher, subscription in pairs:
-            if topic and seen.depth_node in (publisher.node, subscription.node):
+            ours = topic and seen.depth_node in (publisher.node, subscription.node)
+            if topic and ours and not _otherwise(publisher, topic, subscription):
                 for policy, offered, asked in _incompatible(publisher, subscription):
                     pair = f"{publisher.node} offers {offered}, {subscription.node} asks for {asked}"
                     fix = _agreed(seen.depth_node, topic, subscription, policy, offered)
                     yield Finding(f"{topic.name}: incompatible {policy}, nothing arrives: {pair}", fix)
+
+
+def _otherwise(publisher: Endpoint, topic: Topic, subscription: Endpoint) -> bool:
+    """Whether the node gets the publisher's messages by another subscription of its own."""
+    others = (end for end in topic.subscriptions if end.node == subscription.node)
+    return any(not list(_incompatible(publisher, other)) for other in others)
 
 
 def _agreed(depth_node: str, topic: Topic, subscription: Endpoint, policy: str, offered: str) -> str:

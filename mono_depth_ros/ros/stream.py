@@ -5,7 +5,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -164,7 +164,8 @@ class Stream:
     def _take_kept_camera_info(self) -> None:
         """Ask for a camera_info that was sent once, as soon as somebody is there who keeps it."""
         ends = self._node.get_publishers_info_by_topic(self._info_topic) if self._kept is None else ()
-        if any(end.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for end in ends):
+        offers = ((end.qos_profile.durability, end.qos_profile.reliability) for end in ends)
+        if (DurabilityPolicy.TRANSIENT_LOCAL, ReliabilityPolicy.RELIABLE) in offers:
             self._kept = self._node.create_subscription(
                 CameraInfo, self._info_topic, self._pipeline.cameras.receive, KEPT_CAMERA_INFO
             )

@@ -113,6 +113,11 @@ def test_a_consumer_that_gets_nothing(publisher, subscription, problem, fix):
     assert problem in finding.problem and fix in finding.fix
 
 
+def test_a_node_that_also_asks_for_what_was_kept_has_no_quarrel_with_who_keeps_nothing():
+    ends = (Endpoint(NODE, CAMERA_INFO, reliable=False), Endpoint(NODE, CAMERA_INFO, transient_local=True))
+    assert findings(camera_info=replace(HEALTHY.camera_info, subscriptions=ends)) == []
+
+
 def test_the_quarrels_of_others_are_not_ours():
     sick = Topic("/depth", (Endpoint(NODE, IMAGE), Endpoint("/x", IMAGE, reliable=False)), (Endpoint("/y", IMAGE),))
     assert "2 publish it" in only(outputs=(sick,)).problem  # and nothing of incompatible ends
