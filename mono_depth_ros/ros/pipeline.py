@@ -93,13 +93,14 @@ class Pipeline:
         memory = self._memory(size, with_sigma=wants_confidence or settings.min_confidence > 0)
         prediction = self._estimator.predict(rgb, view.camera, memory)
         laps.end_measured(self._estimator.timings())
-        if prediction.flaw:
-            prediction.depth.fill(np.nan)  # the network imagines a room in it, some of which would be free
 
-        # What other sensors know corrects it.
+        # What other sensors know corrects it. Of a picture that shows nothing, the network imagines a room.
         seen = view.rectifier.valid_mask if view.rectifier else None
         laps.begin(stats.FUSE)
-        prediction = self._correct(prediction, msg.header, view.camera, rgb, seen)
+        if prediction.flaw:
+            prediction.depth.fill(np.nan)
+        else:
+            prediction = self._correct(prediction, msg.header, view.camera, rgb, seen)
 
         # What is too near, too far, too unsure or out of the lens's sight is no depth.
         laps.begin(stats.PACK)

@@ -122,9 +122,9 @@ class _AsGiven(Orientation):
     def __init__(self) -> None:
         pass
 
-    def of_camera(self, header: Header, frame: str, settings: Settings) -> Turn:
+    def of_camera(self, header: Header, frame: str, settings: Settings) -> tuple[Turn, str]:
         """Nobody is asked."""
-        return Turn(settings.scan_roll, settings.scan_pitch, settings.scan_yaw)
+        return Turn(settings.scan_roll, settings.scan_pitch, settings.scan_yaw), ""
 
 
 def _copied(writer: Writer, connection: Connection) -> Connection:

@@ -56,9 +56,6 @@ class Buffer:
 
     rotation = AHEAD
 
-    def __init__(self, node):
-        """As tf2_ros's is made."""
-
     def lookup_transform(self, target, source, time):
         if target == "nowhere":
             raise LookupError('"nowhere" passed to lookupTransform argument target_frame does not exist')
@@ -124,7 +121,7 @@ def test_a_frame_whose_z_is_down_is_turned_up(orientation, tf2, monkeypatch):
 
 
 def test_what_tf2_does_not_know_is_said(orientation, tf2):
-    with pytest.raises(ValueError, match='tf2 says: "nowhere" passed to lookupTransform'):
+    with pytest.raises(ValueError, match='tf2: "nowhere" passed to lookupTransform'):
         orientation.of_camera(HEADER, "nowhere", Settings(scan_rotation="tf"))
 
 
