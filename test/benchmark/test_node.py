@@ -19,7 +19,7 @@ from benchmark.node import spreads  # noqa: E402
 from benchmark.results import Spread  # noqa: E402
 from test.conftest import REPOSITORY  # noqa: E402
 
-STAGES = {"receive", "wait", "decode", "camera_info", "resize", "network", "pack", "publish"}
+STAGES = {"receive", "wait", "decode", "camera_info", "network", "fuse", "pack", "publish"}
 TIMEOUT = 240  # seconds, for a machine that has other work
 
 
