@@ -35,8 +35,16 @@ def fuzz(cases: int):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark of `fuzz`."""
+    """Declare the marks."""
     config.addinivalue_line("markers", "fuzz: a property of whatever comes from outside")
+    config.addinivalue_line("markers", "real_frames: skips without real RGB-D frames")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need real frames, for `pytest -m real_frames`."""
+    for item in items:
+        if "real_frames" in getattr(item, "fixturenames", ()):
+            item.add_marker("real_frames")
 
 
 def pytest_report_header() -> list[str]:
@@ -51,12 +59,6 @@ def real_frames() -> Path:
     if not folder:
         pytest.skip("needs real RGB-D frames: MONO_DEPTH_DATA names no folder of them (docs/data.md)")
     return Path(folder)
-
-
-@pytest.fixture(scope="session")
-def shared_data(real_frames: Path) -> Path:
-    """Its former name."""
-    return real_frames
 
 
 @pytest.fixture(scope="session")
