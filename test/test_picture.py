@@ -59,8 +59,8 @@ def test_a_picture_of_something_has_no_flaw(size, light):
     assert flaw(cv2.blur(scene(*size), (blur, blur))) == ""  # out of focus, but a room
 
 
-def test_real_frames_have_no_flaw(shared_data):
-    frames = sorted(p for p in shared_data.rglob("*.jpg") if "depth" not in p.as_posix().lower())[::50][:60]
+def test_real_frames_have_no_flaw(real_frames):
+    frames = sorted(p for p in real_frames.rglob("*.jpg") if "depth" not in p.as_posix().lower())[::50][:60]
     assert frames
     for path in frames:
         assert flaw(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)) == "", path
