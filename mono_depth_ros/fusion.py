@@ -27,8 +27,8 @@ _GATE = 6.0
 _GATE_PASSES = 3
 # Variance of an anchor that is not to count.
 _IGNORED = 1e4
-# An image's own anchors tell how wide its errors are, against the prior that counts as so many; as many at most, since
-# neighbours repeat each other.
+# An image's own anchors tell whether its errors are wider than the prior, which counts as so many of them. They count
+# as no more, since neighbours repeat each other; that they agree too well makes nothing more certain.
 _MISFIT_ANCHORS = 10
 # Standard deviation, in ln depth, of what a pixel's neighbours do not tell of it.
 _GRAIN = 0.05
@@ -126,8 +126,6 @@ class Report:
         innovation: root mean square of what these say beyond the prediction, over its standard deviation under the
             prior; about 1 for a sensor that is right. NaN where none does.
         scale: the factor on the prediction that they imply, their geometric mean. NaN where none does.
-        explained: share of the variance of their ln depth that the prediction explains: 1 at best, below 0 where it
-            says less of them than their mean does. NaN where fewer than two do.
     """
 
     used: int
@@ -135,7 +133,6 @@ class Report:
     measured: int = 0
     innovation: float = math.nan
     scale: float = math.nan
-    explained: float = math.nan
 
 
 def fuse(prediction: Prediction, anchors: Anchors, prior: Prior | None = None) -> Prediction:
@@ -183,9 +180,10 @@ def fuse_and_report(
     # The network's sigma shrinks as the process's does.
     grid = _Grid(log_depth, _VARIANCE_KNOTS)
     towards = beams.covariance_with(grid.points(grid.log_depth, prior))
-    known = np.einsum("ij,ij->i", towards @ inverse, towards)
-    trust = min(1, _MISFIT_ANCHORS / max(1, int(kept.sum())))
-    misfit = (_MISFIT_ANCHORS + trust * beams.innovation @ gain) / (_MISFIT_ANCHORS + trust * kept.sum())
+    known = np.einsum("ij,ij->i", towards @ inverse, towards, dtype=np.float64)
+    counted = min(_MISFIT_ANCHORS, kept.sum()) / max(1, kept.sum())
+    squares = (_MISFIT_ANCHORS + counted * beams.innovation @ gain) / (_MISFIT_ANCHORS + counted * kept.sum())
+    misfit = max(1.0, float(squares))
     share = (misfit * np.maximum(prior.spread**2 - known, 0) + _GRAIN**2) / (prior.spread**2 + _GRAIN**2)
     sigma = grid.enlarge(np.sqrt(share))
     sigma *= np.float32(prior.spread) if prediction.sigma is None else prediction.sigma
@@ -252,17 +250,14 @@ def _reports(source: np.ndarray, fate: np.ndarray, asked: np.ndarray, beams: "_B
     for number in np.unique(source):
         count = Counter(fate[source == number])
         own = np.flatnonzero((source[asked] == number) & (beams.bound == 0))
-        innovation, measured = beams.innovation[own], beams.measured[own]
+        innovation = beams.innovation[own]
         variance = beams.covariance.diagonal()[own] + beams.noise[own]
-        known = len(own) > 0
-        varied = len(own) > 1 and np.ptp(measured) > 0
         reports[int(number)] = Report(
             used=count.pop(USED, 0),
             dropped=dict(count),
             measured=len(own),
-            innovation=float(np.sqrt(np.mean(innovation**2 / variance))) if known else math.nan,
-            scale=float(np.exp(np.mean(innovation))) if known else math.nan,
-            explained=float(1 - np.var(innovation) / np.var(measured)) if varied else math.nan,
+            innovation=float(np.sqrt(np.mean(innovation**2 / variance))) if len(own) else math.nan,
+            scale=float(np.exp(np.mean(innovation))) if len(own) else math.nan,
         )
     return reports
 
@@ -271,8 +266,7 @@ class _Beams:
     """Anchors as weighted means of the process over points: one point, or several in the cone of a wide beam.
 
     Attributes:
-        measured: (N,) ln depth.
-        innovation: (N,) what that says beyond the prediction.
+        innovation: (N,) what the ln depth of each says beyond the prediction.
         noise: (N,) its variance that is not the process's.
         covariance: (N, N) of the process under the prior.
         bound: (N,) as in `Anchors`.
@@ -296,8 +290,7 @@ class _Beams:
         # ln(A / B) with A = sum 1/z and B = sum 1/z^2, and its derivatives by ln z, which add up to 1.
         inverse = np.exp(-seen)
         a, b = (np.add.reduceat(x, self._start) if len(x) else x for x in (inverse, inverse**2))
-        self.measured = np.log(anchors.depth)
-        self.innovation = self.measured - np.log(a / b)
+        self.innovation = np.log(anchors.depth) - np.log(a / b)
         self._weight = 2 * inverse**2 / np.repeat(b, number) - inverse / np.repeat(a, number)
         offset = prior.slip * max(height, width) * np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])
         around = _sample(log_depth, anchors.u + offset[:, :1], anchors.v + offset[:, 1:])

@@ -3,10 +3,13 @@
 import sys
 
 from training import ablation, average, compare, distill, prepare, seal, throughput
+from training.anchors import prior, table
 from training.lightning_cli import run_lightning
 
 OWN_COMMANDS = {
     "ablation": ablation.main,
+    "anchors": table.main,
+    "anchors-prior": prior.main,
     "average": average.main,
     "compare": compare.main,
     "distill": distill.main,

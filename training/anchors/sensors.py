@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
@@ -47,12 +48,33 @@ def scan(step: float = 0.5, noise: float = 0.02) -> "Simulate":
 
 def zones(side: int = 8, field: float = 45.0, noise: float = 0.05) -> "Simulate":
     """A time-of-flight chip: side x side zones over ``field`` degrees, each a wide beam with that relative noise."""
-    return _beams(np.radians((np.arange(side) + 0.5) * field / side - field / 2), math.radians(field / side), noise)
+    bearings, half = np.radians((np.arange(side) + 0.5) * field / side - field / 2), math.radians(field / side) / 2
+
+    def simulate(depth: np.ndarray, camera: CameraModel, rng: Generator) -> Anchors:
+        rays = camera.rays()
+        across, down = (np.arctan(x) for x in (rays[0, :, 0], rays[:, 0, 1]))
+        beams = []
+        for bearing in bearings:
+            rows = np.flatnonzero(np.abs(down - bearing) < half)
+            for other in bearings:
+                columns = np.flatnonzero(np.abs(across - other) < half)
+                inside = np.repeat(rows, len(columns)), np.tile(columns, len(rows))
+                beams.append(_beam(depth, rays, *inside, noise, rng))
+        return Anchors(*np.array([beam for beam in beams if beam], np.float64).reshape(-1, 5).T)
+
+    return simulate
 
 
 def rangefinder(field: float = 27.0, noise: float = 0.03) -> "Simulate":
     """One wide beam along the axis, over ``field`` degrees, with that relative noise."""
-    return _beams(np.zeros(1), math.radians(field), noise, round_beam=True)
+
+    def simulate(depth: np.ndarray, camera: CameraModel, rng: Generator) -> Anchors:
+        rays = camera.rays()
+        rows, columns = np.nonzero(np.hypot(rays[..., 0], rays[..., 1]) < math.tan(math.radians(field / 2)))
+        beam = _beam(depth, rays, rows, columns, noise, rng)
+        return Anchors(*np.array([beam] if beam else [], np.float64).reshape(-1, 5).T)
+
+    return simulate
 
 
 Simulate = Callable[[np.ndarray, CameraModel, Generator], Anchors]
@@ -63,29 +85,17 @@ def _noisy(u: np.ndarray, v: np.ndarray, z: np.ndarray, sigma: np.ndarray | floa
     return Anchors(u.astype(np.float64), v.astype(np.float64), z * np.exp(sigma * rng.standard_normal(z.shape)), sigma)
 
 
-def _beams(bearings: np.ndarray, field: float, noise: float, round_beam: bool = False) -> Simulate:
-    """A square of wide beams at every pair of bearings (across, down), radians; each sees ``field`` radians."""
-
-    def simulate(depth: np.ndarray, camera: CameraModel, rng: Generator) -> Anchors:
-        v, u = np.mgrid[: camera.height, : camera.width]
-        x, y = (u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy
-        across, down, stretch = np.arctan(x), np.arctan(y), np.sqrt(1 + x**2 + y**2)
-        rows = []
-        for b in bearings:
-            for a in bearings:
-                off_x, off_y = across - a, down - b
-                inside = (
-                    np.hypot(off_x, off_y) < field / 2 if round_beam else np.maximum(abs(off_x), abs(off_y)) < field / 2
-                )
-                seen = inside & (depth > 0)
-                if seen.sum() > inside.sum() / 2:
-                    inverse = 1 / (depth[seen] * stretch[seen])
-                    reading = inverse.sum() / (inverse**2).sum() * math.exp(noise * rng.standard_normal())
-                    radius = math.sqrt(inside.sum() / math.pi)
-                    rows.append((u[inside].mean(), v[inside].mean(), reading / stretch[inside].mean(), noise, radius))
-        return Anchors(*np.array(rows, np.float64).reshape(-1, 5).T)
-
-    return simulate
+def _beam(
+    depth: np.ndarray, rays: np.ndarray, rows: np.ndarray, columns: np.ndarray, noise: float, rng: Generator
+) -> tuple[float, ...]:
+    """u, v, depth, sigma, radius of the beam over these pixels; none where less than half of them have a depth."""
+    z = depth[rows, columns]
+    if np.count_nonzero(z) <= len(z) / 2:
+        return ()
+    stretch = np.sqrt(1 + (rays[rows, columns] ** 2).sum(axis=-1))
+    inverse = 1 / (z * stretch)[z > 0]
+    reading = inverse.sum() / (inverse**2).sum() * math.exp(noise * rng.standard_normal())
+    return columns.mean(), rows.mean(), reading / stretch.mean(), noise, math.sqrt(len(z) / math.pi)
 
 
 def misplaced(anchors: Anchors, camera: CameraModel, turn: float, shift: float, rng: Generator) -> Anchors:
@@ -94,10 +104,12 @@ def misplaced(anchors: Anchors, camera: CameraModel, turn: float, shift: float, 
     The axis of the turn and the shift's direction are drawn; all anchors move together.
     """
     axis, direction = (x / np.linalg.norm(x) for x in rng.standard_normal((2, 3)))
+    return moved(anchors, camera, turn * axis, shift * direction)
+
+
+def moved(anchors: Anchors, camera: CameraModel, rotation: np.ndarray, shift: np.ndarray) -> Anchors:
+    """Anchors after their points were turned by a rotation vector (3,), radians, and shifted by (3,) metres."""
     ray = np.stack([(anchors.u - camera.cx) / camera.fx, (anchors.v - camera.cy) / camera.fy, np.ones(len(anchors))])
-    point = ray * anchors.depth
-    cross = np.cross(axis, point.T).T
-    along = np.outer(axis, axis @ point)
-    x, y, z = along + math.cos(turn) * (point - along) + math.sin(turn) * cross + shift * direction[:, None]
+    x, y, z = cv2.Rodrigues(rotation)[0] @ (ray * anchors.depth) + shift[:, None]
     z = np.where(z > 0.01, z, np.nan)
     return replace(anchors, u=camera.cx + camera.fx * x / z, v=camera.cy + camera.fy * y / z, depth=z)
