@@ -2,13 +2,14 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
 from torch import nn
 
-from mono_depth_ros.checkpoint import CheckpointInfo
+from mono_depth_ros.checkpoint import CheckpointInfo, load
 from mono_depth_ros.export import round_weights, seal
 from mono_depth_ros.network import DepthNetwork
 from mono_depth_ros.network.model import ErrorHead
@@ -23,6 +24,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
     parser.add_argument("--ckpt_path", required=True, help="its checkpoint, such as checkpoints/best.ckpt, or a mean")
     parser.add_argument("--output", type=Path, required=True, help="NAME.safetensors; NAME.onnx is written beside it")
+    parser.add_argument("--ancestors", nargs="*", default=[], help="sealed checkpoints it began from: their data counts")
     parser.add_argument("--licence", required=True, help="of the weights, which the data's licences bind")
     options, overrides = parser.parse_known_args(arguments)
     cli = assemble([f"--config={options.config}", *overrides])
@@ -32,7 +34,8 @@ def main(arguments: list[str]) -> None:
     round_weights(cli.model.network)
     if cli.model.network.error_head:
         calibrate(cli.model.network.error_head, measure(cli, "val")["error_scale"])
-    info = describe(cli, measure(cli, "test"), options.licence)
+    inherited = [frames for file in options.ancestors for frames in load(file).info.data]
+    info = describe(cli, measure(cli, "test"), options.licence, inherited)
     write = seal_quantised if cli.model.hparams["quantise_bits"] else seal
     sealed = write(cli.model.network.eval(), info, options.output)
     for name, value in info.metrics.items():
@@ -61,8 +64,8 @@ def calibrate(error_head: ErrorHead, error_scale: float) -> None:
     last.bias += math.log(error_scale)
 
 
-def describe(cli: DepthCLI, metrics: dict[str, float], licence: str) -> CheckpointInfo:
-    """Everything that must travel with the weights."""
+def describe(cli: DepthCLI, metrics: dict[str, float], licence: str, inherited: Sequence[str] = ()) -> CheckpointInfo:
+    """Everything that must travel with the weights; ``inherited`` are sets that earlier weights were trained on."""
     h, transform = cli.model.hparams, cli.datamodule.transform
     mean, std = (tuple(255 * value for value in values) for values in transform.normalisation)
     return CheckpointInfo(
@@ -73,6 +76,6 @@ def describe(cli: DepthCLI, metrics: dict[str, float], licence: str) -> Checkpoi
         mean=mean,
         std=std,
         metrics=metrics,
-        data=tuple(str(frames) for frames in cli.datamodule.sets["train"]),
+        data=tuple(dict.fromkeys([*inherited, *(str(frames) for frames in cli.datamodule.sets["train"])])),
         licence=licence,
     )
