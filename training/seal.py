@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
     parser.add_argument("--ckpt_path", required=True, help="its checkpoint, such as checkpoints/best.ckpt, or a mean")
     parser.add_argument("--output", type=Path, required=True, help="NAME.safetensors; NAME.onnx is written beside it")
-    parser.add_argument("--ancestors", nargs="*", default=[], help="sealed checkpoints it began from: their data counts")
+    parser.add_argument("--ancestors", nargs="*", default=[], help="sealed checkpoints it began from, for their data")
     parser.add_argument("--licence", required=True, help="of the weights, which the data's licences bind")
     options, overrides = parser.parse_known_args(arguments)
     cli = assemble([f"--config={options.config}", *overrides])
