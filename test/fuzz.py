@@ -12,7 +12,7 @@ from benchmark.document import Part
 from mono_depth_ros.tables import markdown
 from test.conftest import REPOSITORY
 
-PROPERTIES = ["-m", "fuzz", "--hypothesis-profile=thousands", "--hypothesis-show-statistics", "--ignore=test/training"]
+PROPERTIES = ["-m", "fuzz", "--hypothesis-profile=thousands", "--hypothesis-show-statistics"]
 SIGNALS = ["test/ros/test_node_signals.py", "-k", "at_any_moment_of_its_start"]
 TRIALS = 60
 

@@ -70,6 +70,12 @@ class DepthCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Take no hyperparameter out of the checkpoint: Lightning would put them above explicit flags."""
 
+    def before_instantiate_classes(self) -> None:
+        """Testing takes no loss, so it needs no weights of a loss network."""
+        loss = self._get(self.config, "model.loss", default=None)
+        if self.subcommand in ("validate", "test") and loss and loss.init_args.get("weights"):
+            loss.init_args.weights.perceptual = 0.0
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """The trainer as configured, with the loggers, callbacks and checkpoints that every run has."""
         folder = Path(self._get(self.config_init, "trainer.default_root_dir") or "runs")
@@ -90,7 +96,7 @@ class DepthCLI(LightningCLI):
             checkpoint = run_folder.checkpoint_of(folder, checkpoint)
             logger = logger or False
         if self.subcommand == "test":
-            folder = run_folder.test_folder(folder)
+            folder = run_folder.folder_of_test(folder)
             callbacks = [WorstCases()]
         if self.subcommand:
             self.config_init[self.subcommand]["ckpt_path"] = checkpoint

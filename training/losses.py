@@ -7,6 +7,7 @@ precision around it, and is zero with a finite gradient when no pixel is valid.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -196,6 +197,9 @@ class PerceptualLoss(nn.Module):
         self.phi = ResNet50Maps(weights) if network == "resnet50" else encoder_maps(network, weights)
         self.max_depth = max_depth
         self.requires_grad_(False).eval()
+        # Frozen and kept elsewhere, so no part of a checkpoint: a test needs no loss network.
+        self.register_state_dict_post_hook(leave_out)
+        self.register_load_state_dict_pre_hook(take_own)
 
     def train(self, mode: bool = True) -> "PerceptualLoss":
         """Stay in evaluation mode: a loss must not move its own batch statistics."""
@@ -213,6 +217,18 @@ class PerceptualLoss(nn.Module):
                 wanted = self.maps(truth, mask)
             found = self.maps(prediction, mask)
             return torch.stack([(a - b).square().mean() for a, b in zip(found, wanted, strict=True)]).mean()
+
+
+def leave_out(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """Take a module's tensors out of the state of the whole."""
+    for key in [key for key in state if key.startswith(prefix)]:
+        del state[key]
+
+
+def take_own(module: nn.Module, state: dict[str, Any], prefix: str, *unused: Any) -> None:
+    """Give a module its own tensors back as the state to load."""
+    own = [*module.named_parameters(), *module.named_buffers()]
+    state.update({prefix + name: tensor for name, tensor in own})
 
 
 class ResNet50Maps(nn.Module):

@@ -87,6 +87,12 @@ def edge_counts(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([edges, edges & beside]).sum((2, 3)).T.flatten()
 
 
+def whole(rows: list[Tensor] | Tensor, columns: int) -> np.ndarray:
+    """All rows of a metric's state, which is one tensor once it is gathered over processes; none is (0, columns)."""
+    parts = rows if isinstance(rows, list) else [rows]
+    return np.concatenate([np.zeros((0, columns)), *(part.cpu().numpy().reshape(-1, columns) for part in parts)])
+
+
 class DepthMetrics(Metric):
     """Rows of `image_row`, gathered over processes; `compute` gives their means and the figures of all pixels."""
 
@@ -104,11 +110,13 @@ class DepthMetrics(Metric):
 
     def table(self) -> np.ndarray:
         """All rows (images, columns of `MEANS` and `SUMS`)."""
-        return gathered(self.rows)
+        return whole(self.rows, len(MEANS) + len(SUMS))
 
     def compute(self) -> dict[str, float]:
         """Means over images of `MEANS`, and over all images together ``RMSE_pooled`` and ``edge_F``."""
         table = self.table()
+        if not len(table):  # no frame had a known pixel: no figure, but no end of a run either
+            return dict.fromkeys((*MEANS, "RMSE_pooled", "edge_F"), math.nan)
         means = dict(zip(MEANS, table.mean(axis=0).tolist(), strict=False))
         sums = table[:, len(MEANS) :].T
         return {**means, "RMSE_pooled": float(pooled_rmse(*sums[:2])), "edge_F": float(pooled_f(*sums[2:]))}
@@ -171,24 +179,21 @@ class ErrorMetrics(Metric):
 
     def table(self) -> np.ndarray:
         """A row a pixel: |ln(prediction / truth)|, predicted scale, |prediction - truth| / truth."""
-        return gathered(self.pixels)
+        return whole(self.pixels, 3)
 
     def compute(self) -> dict[str, float]:
         """The figures by name."""
         residual, scale, relative = self.table().T
+        if not len(scale):
+            return dict.fromkeys(("coverage90", "AbsRel_kept80", "error_scale", "error_rank"), math.nan)
         within = math.log(10)  # a Laplace variable lies within ln(1 / (1 - p)) scales with probability p
         confident = scale.argsort()[: round(0.8 * len(scale))]
         return {
             "coverage90": float((residual <= within * scale).mean()),
             "AbsRel_kept80": float(relative[confident].mean() / relative.mean()),
             "error_scale": float(np.quantile(residual / scale, 0.9)) / within,
-            "error_rank": rank_correlation(*gathered(self.images).T),
+            "error_rank": rank_correlation(*whole(self.images, 2).T),
         }
-
-
-def gathered(rows: list[Tensor] | Tensor) -> np.ndarray:
-    """The rows of a metric's state: a list, or what is left of the processes' lists once they were gathered."""
-    return (torch.cat(rows) if isinstance(rows, list) else rows).cpu().numpy()
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -88,8 +88,14 @@ class DepthModule(pl.LightningModule):
         self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note that Lightning brings the weights of a training checkpoint."""
+        """Note that Lightning brings the weights, and plan the rest of the learning rate by this configuration.
+
+        The schedule's own plan would end in mid-run where ``max_epochs``, the batch or the frames are others now.
+        """
         self.has_weights = True
+        for schedule in checkpoint.get("lr_schedulers", []):
+            for planned in ("total_steps", "_schedule_phases"):
+                schedule.pop(planned, None)
 
     def on_fit_start(self) -> None:
         """Start from the checkpoint named, or from ImageNet's weights."""
@@ -188,11 +194,13 @@ class DepthModule(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Print the table; write ``test.json`` and ``reliability.png`` into the run's folder."""
         results = self.results()
+        with self.depth_metrics.sync_context(), self.error_metrics.sync_context():  # the rows of all processes
+            table, errors = self.depth_metrics.table(), self.error_metrics.table()
         if self.trainer.is_global_zero:
             folder = Path(self.trainer.default_root_dir)
-            write_report(folder, results, self.depth_metrics.table())
+            write_report(folder, results, table)
             if self.network.error_head:
-                write_reliability(folder / "reliability.png", self.error_metrics.table())
+                write_reliability(folder / "reliability.png", errors)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam (0.9, 0.999) under OneCycleLR, whose momentum cycling would override beta1."""

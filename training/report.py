@@ -9,6 +9,7 @@ import lightning.pytorch as pl
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import torch.distributed
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
@@ -122,7 +123,6 @@ class WorstCases(pl.Callback):
         self.frames = frames
         self._worst: list[tuple[float, int, np.ndarray]] = []
 
-    @rank_zero_only
     def on_test_batch_end(
         self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int, loader: int = 0
     ) -> None:
@@ -131,15 +131,22 @@ class WorstCases(pl.Callback):
             return
         error = float(module.depth_metrics.rows[-1][0, 0])
         if len(self._worst) < self.frames or error > self._worst[-1][0]:
-            self._worst.append((error, index, prediction_row(module, batch)))
+            frame = index * trainer.world_size + trainer.global_rank
+            self._worst.append((error, frame, prediction_row(module, batch)))
             self._worst = sorted(self._worst, key=lambda case: -case[0])[: self.frames]
 
-    @rank_zero_only
     def on_test_end(self, trainer: pl.Trainer, module: Any) -> None:
-        """Write the sheet and say what is on it."""
+        """Write the sheet of all processes' frames and say what is on it."""
+        shares = [self._worst]
+        if trainer.world_size > 1:
+            shares = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(shares, self._worst)
+        worst = sorted((case for share in shares for case in share), key=lambda case: -case[0])[: self.frames]
+        if not (trainer.is_global_zero and worst):
+            return
         file = Path(trainer.default_root_dir) / "worst.png"
-        write_png(file, np.vstack([row for _, _, row in self._worst]))
-        listed = ", ".join(f"frame {index}: AbsRel {error:.3f}" for error, index, _ in self._worst)
+        write_png(file, np.vstack([row for _, _, row in worst]))
+        listed = ", ".join(f"frame {frame}: AbsRel {error:.3f}" for error, frame, _ in worst)
         print(f"worst frames, from the top of {file}: {listed}")
 
 

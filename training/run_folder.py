@@ -48,7 +48,7 @@ def checkpoint_to_fit_from(folder: Path, name: str | None) -> str | None:
     return checkpoint
 
 
-def test_folder(folder: Path) -> Path:
+def folder_of_test(folder: Path) -> Path:
     """Where a test writes: the run's folder; if that has a test's figures, ``test_2`` in it, ``test_3`` and so on."""
     numbered = (folder / f"test_{number}" for number in count(2))
     return folder if not (folder / "test.json").exists() else next(f for f in numbered if not f.exists())
@@ -152,8 +152,8 @@ def rows_before(file: Path, steps: int) -> list[dict[str, Any]]:
     """The rows of a ``metrics.csv`` that its first ``steps`` optimiser steps logged; none where there is no file."""
     if not file.is_file():
         return []
-    with open(file, newline="", encoding="utf-8") as lines:
-        whole = [row for row in csv.DictReader(lines) if None not in row.values()]
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = csv.DictReader(line for line in lines if line.endswith("\n"))  # a kill may have cut the last one
     return [row for row in whole if int(row["step"]) < steps]
 
 

@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--ancestors", nargs="*", default=[], help="sealed checkpoints it began from, for their data")
     parser.add_argument("--licence", required=True, help="of the weights, which the data's licences bind")
     options, overrides = parser.parse_known_args(arguments)
-    cli = assemble([f"--config={options.config}", *overrides])
+    if options.output.suffix != ".safetensors" or options.output.exists() or not options.output.parent.is_dir():
+        parser.error(f"--output: found {options.output}, expected a new NAME.safetensors in a folder that is there")
+    cli = assemble([f"--config={options.config}", *overrides, "--model.loss.weights.perceptual=0"])
     if not isinstance(cli.model.network, DepthNetwork):
         raise ValueError(f"seal: found a {type(cli.model.network).__name__}, expected the paper's network")
     load_start(cli.model.network, options.ckpt_path)

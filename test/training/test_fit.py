@@ -106,6 +106,17 @@ def test_test_prints_the_protocol_and_writes_every_image(config, unbroken):
     assert (folder / "worst.png").is_file() and (folder / "reliability.png").is_file()
 
 
+def test_a_test_by_two_processes_is_of_all_images(config, unbroken, tmp_path):
+    arguments = ("test", f"--config={config}", f"--ckpt_path={unbroken / 'checkpoints/last.ckpt'}")
+    run(*arguments, f"--trainer.default_root_dir={tmp_path / 'one'}")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "training")
+    run(*arguments, f"--trainer.default_root_dir={tmp_path / 'two'}", "--trainer.strategy=ddp", "--trainer.devices=2",
+        launcher=torchrun)  # fmt: skip
+    one, two = (json.loads((tmp_path / name / "test.json").read_text()) for name in ("one", "two"))
+    assert two["images"] == len(two["per_image"]) == 12
+    assert two["results"] == pytest.approx(one["results"], rel=1e-4)
+
+
 def test_a_sealed_checkpoint_is_calibrated_and_tests_as_the_run_did(config, unbroken, tmp_path):
     sealed = tmp_path / "plane.safetensors"
     run("seal", f"--config={config}", f"--ckpt_path={unbroken / 'checkpoints/last.ckpt'}", f"--output={sealed}",

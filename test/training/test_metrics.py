@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.metrics import DepthMetrics, ErrorMetrics, depth_edges, eigen_crop, intervals, valid_pixels
+from training.metrics import MEANS, SUMS, DepthMetrics, ErrorMetrics, depth_edges, eigen_crop, intervals, valid_pixels
 
 
 def batch(prediction, truth):
@@ -21,6 +21,13 @@ def test_by_hand():
     assert found["RMSE"] == pytest.approx(np.sqrt(0.5))
     assert found["log10"] == pytest.approx(np.log10(2) / 2)
     assert [found[f"delta{k}"] for k in (1, 2, 3)] == [0.5, 0.5, 0.5]
+
+
+def test_frames_without_known_depth_give_no_figure_and_no_error():
+    metrics = DepthMetrics()
+    metrics.update(*batch([2, 2], [0, 0]))
+    assert metrics.table().shape == (0, len(MEANS) + len(SUMS))
+    assert all(np.isnan(value) for value in metrics.compute().values())
 
 
 def test_mean_over_images_and_pooled_over_pixels_differ():

@@ -21,6 +21,7 @@ from training.data.nyu_mat import NyuMat
 from training.data.nyu_sync import NyuSync
 from training.data.rgbd_folder import RgbdFolder
 from training.data.skipping import SkipBadFrames
+from training.data.summary import describe
 
 NYU = CameraModel.nyu()
 CALIBRATION = """\
@@ -181,6 +182,15 @@ class TestNyuSync:
         assert_same_picture(frame.rgb, picture(NYU, 1))
         np.testing.assert_allclose(frame.depth[8:472, 8:632], plane_depth(NYU)[8:472, 8:632] + 0.1, atol=0.0011)
 
+    def test_no_scene_is_cut(self, tmp_path):
+        """Parts a and b of a kitchen are one scene, which is in one share or in the other."""
+        names = ["bath_0001", "kitchen_0028a", "kitchen_0028b", "office_0003"]
+        pairs = [(f"{name}/rgb_{i}.jpg", f"{name}/sync_depth_{i}.png") for name in names for i in range(3)]
+        (tmp_path / "list.txt").write_text("".join(f"{color} {depth}\n" for color, depth in pairs))
+        shares = [NyuSync(tmp_path, tmp_path / "list.txt", scenes=part).pairs for part in ((0.0, 0.5), (0.5, 1.0))]
+        assert shares[0] + shares[1] == pairs
+        assert {color.split("/")[0] for color, _ in shares[1]} == {"office_0003"}
+
     def test_a_broken_list_names_its_line(self, tmp_path):
         (tmp_path / "list.txt").write_text("a/rgb_0.jpg a/sync_depth_0.png 518.8579\na/rgb_1.jpg\n")
         with pytest.raises(ValueError, match=r"list.txt, line 2: found 'a/rgb_1.jpg'"):
@@ -316,3 +326,52 @@ class TestSkipping:
         loader = DataLoader(frames, batch_size=None, num_workers=2, collate_fn=attrgetter("name"))
         assert list(loader) == [str({10: 12, 11: 12, 150: 151}.get(i, i)) for i in range(300)]
         assert frames.skipped == 3
+
+    def test_in_evaluation_nothing_stands_in(self):
+        """A bad frame has no known pixel, so that no other one counts twice."""
+        frames = SkipBadFrames(Flawed(200, {7}), training=False)
+        assert frames[6].name == "6" and frames[8].name == "8"
+        assert not frames[7].depth.any() and frames.skipped == 1
+
+
+class TestUnits:
+    """Depth in another code than millimetres is refused by name, and read right where the reader is told."""
+
+    @pytest.mark.parametrize(
+        ("code", "name"),
+        [(lambda mm: 5 * mm, "TUM's, 5000 to the metre"), (lambda mm: mm << 3 | mm >> 13, "SUN RGB-D's")],
+    )
+    def test_by_the_values(self, tmp_path, code, name):
+        folder = write_folder(tmp_path, frames=1)
+        millimetres = np.rint(1000 * plane_depth(SMALL)).astype(np.uint16)
+        write_depth(folder / "depth/00000.png", code(millimetres).astype(np.uint16))
+        with pytest.raises(BadFrameError, match=rf"depth/00000.png: .*{name}.*`metre`"):
+            RgbdFolder(folder)[0]
+
+    def test_by_the_shape_of_a_sparse_frame(self, tmp_path):
+        wide = CameraModel(width=248, height=75, fx=144, fy=144, cx=122, cy=34)
+        folder = write_folder(tmp_path, frames=1, camera=wide)
+        units = np.zeros((75, 248), np.uint16)
+        units[::5] = 256 * 12
+        write_depth(folder / "depth/00000.png", units)
+        with pytest.raises(BadFrameError, match="KITTI's, 256 to the metre"):
+            RgbdFolder(folder)[0]
+        assert RgbdFolder(folder, metre=256)[0].depth.max() == pytest.approx(12)
+
+    def test_a_given_metre_is_believed(self, tmp_path):
+        folder = write_folder(tmp_path, frames=1)
+        write_depth(folder / "depth/00000.png", np.rint(5000 * plane_depth(SMALL)).astype(np.uint16))
+        np.testing.assert_allclose(RgbdFolder(folder, metre=5000)[0].depth, plane_depth(SMALL), atol=1.1e-4)
+
+    @pytest.mark.parametrize("name", ["nyu_depth_v2_train", "hololens_office", "realsense_desk"])
+    def test_real_rooms_in_kittis_unit_contradict_the_shipped_network(self, real_frames, tmp_path, name):
+        frames = RgbdFolder(real_frames / name, every=40)
+        assert "median depth" in describe(frames)
+        (tmp_path / "rgb").symlink_to(real_frames / name / "rgb")
+        shutil.copy(real_frames / name / "camera.yaml", tmp_path)
+        (tmp_path / "depth").mkdir()
+        for color in sorted((tmp_path / "rgb").iterdir()):
+            units = cv2.imread(str(real_frames / name / f"depth/{color.stem}.png"), cv2.IMREAD_UNCHANGED)
+            write_depth(tmp_path / f"depth/{color.stem}.png", np.rint(units * 0.256).astype(np.uint16))
+        with pytest.raises(ValueError, match=r"0\.2\d* times what the shipped network sees.*`metre`"):
+            describe(RgbdFolder(tmp_path, every=40))

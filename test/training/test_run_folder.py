@@ -5,15 +5,25 @@ import json
 import resource
 import signal
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import lightning.pytorch as pl
 import pytest
 import torch
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
+from test.conftest import fuzz
 from training import ablation
 from training.lightning_cli import assemble, run_lightning
-from training.run_folder import MetricsWriter, WholeCheckpointIO, refuse_other_configuration
+from training.run_folder import (
+    MetricsWriter,
+    WholeCheckpointIO,
+    checkpoint_to_fit_from,
+    folder_of_test,
+    refuse_other_configuration,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS = 3  # of an epoch: twelve frames in batches of four
@@ -88,6 +98,16 @@ def test_a_stopped_run_goes_on_to_what_an_unbroken_one_leaves(config, unbroken, 
     assert {"config.yaml", "config_2.yaml"} <= content(tmp_path).keys()  # begun with a callback, ended without
 
 
+def test_a_run_made_longer_ends_with_the_rate_of_the_longer_plan(config, unbroken, tmp_path):
+    """One epoch, then three: the rest of the learning rate is planned anew, and does not end in mid-run."""
+    fit(config, tmp_path, "--trainer.max_epochs=1")
+    fit(config, tmp_path, "--ckpt_path=last")
+    found, expected = (checkpoint(folder, "last") for folder in (tmp_path, unbroken))
+    assert found["global_step"] == expected["global_step"] == 3 * STEPS
+    rates = [[group["lr"] for group in state["optimizer_states"][0]["param_groups"]] for state in (found, expected)]
+    assert rates[0] == pytest.approx(rates[1])
+
+
 @pytest.mark.parametrize("flag", ["", "--ckpt_path=best", "--ckpt_path={other}"])
 def test_a_folder_with_a_run_takes_no_other(config, unbroken, tmp_path, flag):
     (tmp_path / "other.ckpt").write_bytes((unbroken / "checkpoints/last.ckpt").read_bytes())
@@ -109,6 +129,19 @@ def test_a_test_takes_nothing_from_the_run_nor_from_another_test(config, unbroke
     assert once.keys() - before.keys() == new
     assert twice.keys() - once.keys() == {f"test_2/{name}" for name in new}
     assert str(unbroken / "test_2") in capsys.readouterr().out
+
+
+def test_a_test_needs_no_loss_network(config, tmp_path):
+    weights = tmp_path / "loss_network.safetensors"
+    weights.write_bytes((config.parent / "encoder.safetensors").read_bytes())
+    loss = ["--model.loss.weights.perceptual=0.1", "--model.loss.loss_network=mobilenetv3_small_050",
+            f"--model.loss.loss_network_weights={weights}"]  # fmt: skip
+    fit(config, tmp_path / "run", "--trainer.max_epochs=1", *loss)
+    weights.unlink()
+    run_lightning(
+        ["test", f"--config={config}", f"--trainer.default_root_dir={tmp_path / 'run'}", *loss, "--ckpt_path=last"]
+    )
+    assert (tmp_path / "run/test.json").is_file()
 
 
 def test_a_full_disk_keeps_the_checkpoint_of_before(tmp_path):
@@ -134,6 +167,56 @@ def test_a_line_cut_by_a_kill_goes_and_new_columns_keep_the_rows(tmp_path):
     writer.log_metrics({"loss": 0.125, "val": 3}, 2)
     writer.save()
     assert (tmp_path / "metrics.csv").read_text().split() == ["loss,step,val", "0.5,0,", "0.25,1,", "0.125,2,3"]
+
+
+@fuzz(100)
+@given(st.integers(0, 30), st.integers(0, 12), st.booleans(), st.data())
+def test_no_run_loses_a_row_by_a_kill(logged, checkpointed, header_changed, data):
+    """A kill may cut the file at any byte after what the checkpoint has seen; going on leaves those rows alone."""
+    columns = ["epoch", "loss", "step"] if header_changed else ["loss", "step"]
+    lines = [
+        ",".join(columns),
+        *(",".join(str(1000 + step) for _ in columns[:-1]) + f",{step}" for step in range(logged)),
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    kept = min(checkpointed, logged)
+    start = len("".join(f"{line}\n" for line in lines[: kept + 1]))
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        torch.save({"global_step": kept}, folder / "last.ckpt")
+        (folder / "metrics.csv").write_text(text[: data.draw(st.integers(start, len(text)))])
+        writer = MetricsWriter(place, str(folder / "last.ckpt"))
+        writer.log_metrics({"loss": 5.0, "new": 1.0}, kept)
+        writer.save()
+        assert [int(row["step"]) for row in metrics(folder)] == list(range(kept + 1))
+
+
+LAST, BEST = "checkpoints/last.ckpt", "checkpoints/best.ckpt"
+
+
+@fuzz(200)
+@given(
+    st.sets(st.sampled_from([LAST, BEST, "config.yaml", "metrics.csv", "test.json", "test_2/test.json", "notes.txt"])),
+    st.sampled_from([None, "last", "best", "elsewhere.ckpt"]),
+)
+def test_no_run_begins_where_one_is(files, name):
+    """Whatever a folder holds: a run goes on from its last checkpoint, begins where none was, or is refused."""
+    with TemporaryDirectory() as place:
+        folder = Path(place)
+        for file in files:
+            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).touch()
+        has_run = bool(files & {LAST, BEST, "config.yaml", "metrics.csv"})
+        if name == "last":
+            assert checkpoint_to_fit_from(folder, name) == (str(folder / LAST) if LAST in files else None)
+        elif has_run:
+            with pytest.raises(FileExistsError):
+                checkpoint_to_fit_from(folder, name)
+        else:
+            expected = {"best": str(folder / BEST)}.get(name, name)
+            assert checkpoint_to_fit_from(folder, name) == expected
+        assert not (folder_of_test(folder) / "test.json").exists()
+        assert {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()} == files
 
 
 def test_an_explicit_flag_beats_the_checkpoint(config, unbroken):

@@ -102,7 +102,8 @@ class RgbdData(pl.LightningDataModule):
         sets = self.sets[use]
         if not sets:
             raise ValueError(f"data.{use}: found no set of frames, expected at least one")
-        return Samples(ConcatDataset([SkipBadFrames(frames) for frames in sets]), transform, self.seed)
+        skipping = [SkipBadFrames(frames, training=use == "train") for frames in sets]
+        return Samples(ConcatDataset(skipping), transform, self.seed)
 
     def _loader(
         self, samples: Samples, sampler: EpochSampler | EvaluationSampler, batch_size: int

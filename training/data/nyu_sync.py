@@ -1,5 +1,6 @@
 """Reader of the "sync" layout of BTS and GLPDepth: NYU Depth V2's raw recordings in synchronised pairs."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +20,21 @@ class NyuSync(RgbdDataset):
         folder: where the list's paths begin (``sync``, or ``official_splits/test``).
         file_list: lines of "rgb depth" or "rgb depth focal", such as ``nyudepthv2_train_files_with_gt.txt`` with its
             24 231; a path's leading slash is ignored, as is the focal length, the Kinect's everywhere.
-        rows: half-open ranges of positions among the lines sorted by path, which puts a scene's frames together.
+        scenes: part of the scenes that is taken, from 0 (the first by name) to 1; ``kitchen_0028a`` and ``b`` are one
+            scene, and none is cut.
+        rows: half-open ranges of positions among those lines, sorted by path.
         every: of those, take every n-th.
 
     Raises FileNotFoundError or ValueError for a missing or broken list.
     """
 
     def __init__(
-        self, folder: Path, file_list: Path, rows: Sequence[tuple[int, int]] | None = None, every: int = 1
+        self,
+        folder: Path,
+        file_list: Path,
+        rows: Sequence[tuple[int, int]] | None = None,
+        every: int = 1,
+        scenes: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         self.source = locate(folder)
         pairs = []
@@ -35,7 +43,7 @@ class NyuSync(RgbdDataset):
             if len(fields) not in (2, 3):
                 raise ValueError(f"{file_list}, line {number}: found {line!r}, expected 'rgb depth [focal]'")
             pairs.append((fields[0].lstrip("/"), fields[1].lstrip("/")))
-        self.pairs = take(sorted(pairs), rows, every, file_list)
+        self.pairs = take(of_scenes(sorted(pairs), scenes), rows, every, file_list)
 
     def __len__(self) -> int:
         """Number of frames taken."""
@@ -53,3 +61,12 @@ class NyuSync(RgbdDataset):
             files=(color, depth),
             border=nyu.BORDER,
         )
+
+
+def of_scenes(pairs: list[tuple[str, str]], part: tuple[float, float]) -> list[tuple[str, str]]:
+    """The pairs of the scenes in ``part``; a recording's last letter tells the parts of one scene."""
+    scene_of = {pair: re.sub(r"[a-z]$", "", pair[0].rpartition("/")[0]) for pair in pairs}
+    scenes = sorted(set(scene_of.values()))
+    first, last = (round(share * len(scenes)) for share in part)
+    taken = set(scenes[first:last])
+    return [pair for pair in pairs if scene_of[pair] in taken]
