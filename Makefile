@@ -21,7 +21,7 @@ help:
 	@echo "make clean  removes .venv and what was built; keeps demo_output and runs"
 
 demo: $(VENV)/.demo $(if $(VIEW),$(VENV)/.view)
-	$(VENV)/bin/python -u -m mono_depth_ros.demo --source "$(SOURCE)" --output "$(OUT)" $(if $(VIEW),--view)
+	$(VENV)/bin/python -u -m demo --source "$(SOURCE)" --output "$(OUT)" $(if $(VIEW),--view)
 
 # In two processes: at the end of all others in one, test_throughput.py of the training has ended in a segmentation fault.
 test: lint

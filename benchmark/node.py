@@ -4,7 +4,6 @@ The camera repeats a second of frames that it has made beforehand, so that it ta
 any driver takes to publish. The watcher is this process. What the stages took is what the node says on /diagnostics.
 """
 
-import json
 import os
 import re
 import tempfile
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from benchmark.node_watcher import Watcher
 from benchmark.results import NodeRun, Spread
-from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
+from demo.children import interrupt, loopback_environment, ros_arguments, start, tail
 from mono_depth_ros.demo.ros_process import spinning_node
 from mono_depth_ros.ros.statistics import AGE, DROPPED, FAILED, OVERHEAD, PUBLISHED, RECEIVED, REJECTED
 
@@ -46,8 +45,8 @@ def measure(checkpoint: Path, seconds: float, rate: int = RATE) -> NodeRun:
         frames = round((WARM_UP + seconds) * rate)
         play = {"loop": rate, "rate": rate, "frames": frames, "wait_for": 2}
         logs = [folder / name for name in _LOGS]
-        node = start(children, environ, "mono_depth_ros.ros", _parameters({"checkpoint": checkpoint}), logs[0])
-        camera = start(children, environ, "mono_depth_ros.demo.camera", _parameters(play), logs[1])
+        node = start(children, environ, "mono_depth_ros.ros", ros_arguments({"checkpoint": checkpoint}), logs[0])
+        camera = start(children, environ, "mono_depth_ros.demo.camera", ros_arguments(play), logs[1])
         run = Run(node, camera, logs)
         children.callback(run.end)  # before they are killed: what SIGKILL ends leaves its shared memory behind
         with spinning_node("benchmark", []) as ros:
@@ -139,9 +138,3 @@ def spreads(reports: Sequence[Mapping[str, str]]) -> dict[str, Spread]:
             if found := re.fullmatch(r"(.+) p50 \(ms\)", key):
                 values.setdefault(found[1], []).append((float(p50), float(report[f"{found[1]} p95 (ms)"])))
     return {name: Spread(*np.median(pairs, axis=0).tolist()) for name, pairs in values.items()}
-
-
-def _parameters(values: Mapping[str, Any]) -> list[str]:
-    """ROS arguments; texts in quotes, so that YAML takes them for texts."""
-    given = {name: json.dumps(str(value)) if isinstance(value, Path) else value for name, value in values.items()}
-    return ["--ros-args", *(part for name, value in given.items() for part in ("-p", f"{name}:={value}"))]

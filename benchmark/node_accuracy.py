@@ -27,11 +27,11 @@ from tqdm import tqdm
 
 from benchmark.document import Part
 from benchmark.tables import markdown
+from demo.children import interrupt, loopback_environment, start, tail
+from demo.measures import Errors
 from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import machine
 from mono_depth_ros.camera import Rectifier
-from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
-from mono_depth_ros.demo.measures import Errors
 from mono_depth_ros.demo.player import raw_camera_info
 from mono_depth_ros.demo.ros_process import StopRequest, fail, spinning_node
 from mono_depth_ros.demo.sources import parse_source

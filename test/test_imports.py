@@ -13,7 +13,7 @@ import pytest
 
 from test.conftest import REPOSITORY
 
-FOLDERS = ("mono_depth_ros", "training", "benchmark")
+FOLDERS = ("mono_depth_ros", "demo", "training", "benchmark")
 
 ROS = (
     "rclpy", "cv_bridge", "ament_index_python", "launch", "launch_ros", "tf2_ros", "rosidl_*",
@@ -22,9 +22,9 @@ ROS = (
 
 # (files the rule is for, files exempt from it, modules never imported there; "mono_depth_ros" stands for all within it)
 FORBIDDEN = [
-    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "benchmark/node*"), ROS),
-    ("mono_depth_ros/*", (), ("training", "benchmark", "test")),
-    ("training/*", (), ("benchmark", "test")),
+    ("*", ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "demo/*", "benchmark/node*"), ROS),
+    ("mono_depth_ros/*", (), ("demo", "training", "benchmark", "test")),
+    ("training/*", (), ("demo", "benchmark", "test")),
     ("benchmark/*", (), ("training.[!b]*", "test")),  # of training only its baselines
     ("mono_depth_ros/backends/openvino_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
     ("mono_depth_ros/backends/onnxruntime_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
@@ -34,10 +34,10 @@ FORBIDDEN = [
     ("mono_depth_ros/backends/*", (), ("mono_depth_ros.estimator",)),
     (
         "*",
-        ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py", "benchmark/node*"),
+        ("mono_depth_ros/ros/*", "mono_depth_ros/demo/*", "mono_depth_ros/cli.py", "demo/*", "benchmark/node*"),
         ("mono_depth_ros.ros",),
     ),
-    ("mono_depth_ros/*", ("mono_depth_ros/demo/*", "mono_depth_ros/cli.py"), ("mono_depth_ros.demo",)),
+    ("mono_depth_ros/*", ("mono_depth_ros/demo/*",), ("mono_depth_ros.demo",)),
 ]
 
 # (files, the only modules beside the standard library that they import)
@@ -148,6 +148,7 @@ def test_an_import_circle_is_found(tmp_path: Path):
         ("training/losses.py", "from std_srvs.srv import Trigger", "std_srvs.srv.Trigger"),
         ("mono_depth_ros/ros/node.py", "from training.losses import silog", "training.losses.silog"),
         ("mono_depth_ros/cli.py", "from benchmark import race", "benchmark.race"),
+        ("mono_depth_ros/demo/player.py", "from demo import recording", "demo.recording"),
         ("training/module.py", "import benchmark.cost", "benchmark.cost"),
         ("benchmark/race.py", "from training import losses", "training.losses"),
         ("benchmark/report.py", "import rclpy", "rclpy"),

@@ -20,7 +20,7 @@ from test.test_imports import FOLDERS, ROS, belongs, imported_modules
 EXECUTABLES = ("depth_node", "demo_camera", "mono-depth")
 SOURCES = (
     "package.xml", "setup.py", "setup.cfg", "pyproject.toml", "README.md", "LICENSE", "CHANGELOG.rst",
-    "mono_depth_ros", "training", "benchmark", "launch", "config", "resource", "test",
+    "mono_depth_ros", "demo", "training", "benchmark", "launch", "config", "resource", "test",
 )  # fmt: skip
 
 # Import name -> name on PyPI, where the two differ.
@@ -42,7 +42,7 @@ def metadata() -> configparser.ConfigParser:
 
 def imports_of(folder: str) -> set[str]:
     """Top-level modules that the files of a folder import and that are neither ours nor the standard library's."""
-    ours = {"mono_depth_ros", "training", "benchmark", "test", *sys.stdlib_module_names}
+    ours = {*FOLDERS, "test", *sys.stdlib_module_names}
     files = (REPOSITORY / folder).rglob("*.py")
     return {module.split(".")[0] for path in files for module in imported_modules(path, REPOSITORY)} - ours
 

@@ -1,1 +1,1 @@
-"""The demo: a camera that plays a source, a watcher, a recorder, and what they leave to look at."""
+"""A camera that plays a recording, for demonstrations and tests, and the clip that it plays."""

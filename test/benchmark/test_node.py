@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -17,26 +16,13 @@ psutil = pytest.importorskip("psutil")
 
 from benchmark.node import spreads  # noqa: E402
 from benchmark.results import Spread  # noqa: E402
-from test.conftest import REPOSITORY  # noqa: E402
+from test import runs  # noqa: E402
 
 STAGES = {"receive", "wait", "decode", "camera_info", "network", "fuse", "pack", "publish"}
-TIMEOUT = 240  # seconds, for a machine that has other work
 
 
 def start(*arguments: object) -> subprocess.Popen:
-    command = [sys.executable, "-u", "-m", "benchmark", "node", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(run: subprocess.Popen) -> tuple[int, str, str]:
-    """Exit code, stdout, stderr; what hangs is killed together with its children."""
-    try:
-        out, err = run.communicate(timeout=TIMEOUT)
-        return run.returncode, out, err
-    finally:
-        if run.poll() is None:
-            for child in [*psutil.Process(run.pid).children(recursive=True), run]:
-                child.kill()
+    return runs.start("benchmark", "node", *arguments)
 
 
 def test_the_nodes_reports_are_summed_up_by_their_medians():
@@ -49,7 +35,7 @@ def test_the_nodes_reports_are_summed_up_by_their_medians():
 
 
 def test_every_frame_of_a_run_is_accounted_for_and_every_stage_is_timed(tmp_path: Path):
-    code, out, err = finish(start("--seconds", 2, "--report", tmp_path / "node.md"))
+    code, out, err = runs.finish(start("--seconds", 2, "--report", tmp_path / "node.md"))
     assert code == 0, out + err
     found = json.loads((tmp_path / "node.json").read_text())["node"]
     assert found["sent"] == (10 + 2) * 30
@@ -75,7 +61,7 @@ def test_a_signal_while_it_measures_leaves_no_process_and_no_shared_memory(numbe
         mapped = {m.path for process in processes for m in process.memory_maps()}
         run.send_signal(number)
     finally:
-        code, _, err = finish(run)
+        code, _, err = runs.finish(run)
     assert code == 130, err
     assert len(processes) == 3 and not [process for process in processes if process.is_running()]
     segments = [path for path in mapped if re.match("/dev/shm/fastrtps_[0-9a-f]{16}", path)]
@@ -86,5 +72,5 @@ def test_a_signal_while_it_measures_leaves_no_process_and_no_shared_memory(numbe
 def test_a_node_that_cannot_work_ends_it_with_its_own_words(tmp_path: Path):
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"nothing of the kind")
-    code, _, err = finish(start("--seconds", 1, "--checkpoint", bad))
+    code, _, err = runs.finish(start("--seconds", 1, "--checkpoint", bad))
     assert code == 1 and "bad.safetensors" in err and err.startswith("benchmark: ")

@@ -11,7 +11,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("psutil")
 import psutil
 
-from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
+from demo.children import interrupt, loopback_environment, start, tail
 
 TIMEOUT = 60  # seconds
 PROCESSES = [

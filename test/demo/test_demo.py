@@ -16,12 +16,12 @@ pytest.importorskip("tqdm")
 pytest.importorskip("psutil")
 import psutil
 
-from mono_depth_ros.demo.measures import read_sent
-from mono_depth_ros.demo.recording import INFO, recorded_sets
-from mono_depth_ros.demo.run import described
+from demo.measures import read_sent
+from demo.recording import INFO, recorded_sets
+from demo.run import described
 from mono_depth_ros.demo.sources import parse_source
 from mono_depth_ros.io.camera_info import camera_from_info
-from test.demo.runs import TIMEOUT, finish, start
+from test.runs import TIMEOUT, finish, start
 
 
 def demo_of(*arguments: object) -> Popen:

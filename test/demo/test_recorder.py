@@ -17,14 +17,14 @@ from rclpy.serialization import serialize_message
 from rosbags.highlevel import AnyReader
 from std_msgs.msg import Header
 
+from demo import recording
+from demo.measures import Arrival, Errors, read_sent, summary
+from demo.pictures import colored_error, open_video
+from demo.recording import TYPES, Assembler, FrameSet, Message, Recorder, recorded_sets
+from demo.report import CLOUD, SHEET, VIDEO, Recording, _nearest, write_pictures
+from demo.session import BAG, SENT
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.demo import recording
-from mono_depth_ros.demo.measures import Arrival, Errors, read_sent, summary
-from mono_depth_ros.demo.pictures import colored_error, open_video
 from mono_depth_ros.demo.player import raw_camera_info
-from mono_depth_ros.demo.recording import TYPES, Assembler, FrameSet, Message, Recorder, recorded_sets
-from mono_depth_ros.demo.report import CLOUD, SHEET, VIDEO, Recording, _nearest, write_pictures
-from mono_depth_ros.demo.session import BAG, SENT
 from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.ros.messages import camera_info_message, cloud_message, depth_message, rgb_message
 
@@ -270,7 +270,7 @@ def test_a_video_that_cannot_be_written_is_an_error(tmp_path: Path):
 
 def test_rerun_gets_the_image_the_depth_and_the_points(tmp_path: Path):
     rerun = pytest.importorskip("rerun")
-    from mono_depth_ros.demo import viewer
+    from demo import viewer
 
     rerun.init("test", strict=True)
     rerun.save(tmp_path / "live.rrd")
@@ -283,7 +283,7 @@ def test_rerun_gets_the_image_the_depth_and_the_points(tmp_path: Path):
 
 def test_without_a_screen_the_viewer_says_so_and_starts_nothing(monkeypatch):
     pytest.importorskip("rerun")
-    from mono_depth_ros.demo import viewer
+    from demo import viewer
 
     for screen in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(screen, raising=False)

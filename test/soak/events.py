@@ -8,7 +8,7 @@ from typing import Any
 
 from rclpy.qos import qos_profile_parameters
 
-from mono_depth_ros.demo.children import interrupt
+from demo.children import interrupt
 from mono_depth_ros.ros.outputs import TYPES
 from mono_depth_ros.ros.statistics import PUBLISHED, RECEIVED
 from test.soak.camera import LENSES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from mono_depth_ros.demo.children import kill, start
+from demo.children import kill, start
 
 _SHARED_MEMORY = Path("/dev/shm")
 

@@ -13,7 +13,7 @@ from subprocess import Popen
 import psutil
 from tqdm import tqdm
 
-from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
+from demo.children import interrupt, loopback_environment, start, tail
 from mono_depth_ros.demo.ros_process import StopRequest, spinning_node
 from test.soak import process
 from test.soak.camera import render_frames

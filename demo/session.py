@@ -1,6 +1,5 @@
 """One run of depth_node and a camera, processes of their own, while this one watches and records."""
 
-import json
 import os
 import sys
 import time
@@ -13,11 +12,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mono_depth_ros.demo.children import interrupt, loopback_environment, start, tail
-from mono_depth_ros.demo.measures import read_sent, summary
-from mono_depth_ros.demo.recording import FrameSet, Recorder
+from demo.children import interrupt, loopback_environment, ros_arguments, start, tail
+from demo.measures import read_sent, summary
+from demo.recording import FrameSet, Recorder
+from demo.watcher import Watcher
 from mono_depth_ros.demo.ros_process import StopRequest, spinning_node
-from mono_depth_ros.demo.watcher import Watcher
 
 SENT, BAG, LOGS = "sent.csv", "bag", ("depth_node.log", "camera.log")
 
@@ -54,8 +53,8 @@ class Session:
         os.environ.update(environ)  # for the watcher, which lives in this process
         camera = camera | {"wait_for": 2, "sent": output / SENT}
         logs = [output / log for log in LOGS]
-        self._node = start(children, environ, "mono_depth_ros.ros", _ros_arguments(node), logs[0])
-        self._camera = start(children, environ, "mono_depth_ros.demo.camera", _ros_arguments(camera), logs[1])
+        self._node = start(children, environ, "mono_depth_ros.ros", ros_arguments(node), logs[0])
+        self._camera = start(children, environ, "mono_depth_ros.demo.camera", ros_arguments(camera), logs[1])
         self._recorder = Recorder(output / BAG)
         self._consumers = [self._recorder.write, *show]
 
@@ -115,9 +114,3 @@ class Session:
         if code := interrupt(child, _END):
             how = f"was killed by signal {-code}, or hung" if code < 0 else f"ended with exit code {code}"
             raise DemoError(f"{name} {how}; {tail(self._output / f'{name}.log')}")
-
-
-def _ros_arguments(parameters: dict[str, Any]) -> list[str]:
-    """Parameters as arguments; texts in quotes, so that a webcam's number stays a text."""
-    quoted = {name: value if isinstance(value, int) else json.dumps(str(value)) for name, value in parameters.items()}
-    return ["--ros-args", *(part for name, value in quoted.items() for part in ("-p", f"{name}:={value}"))]

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mono_depth_ros.demo.children import PROFILE
-from mono_depth_ros.demo.measures import Errors
-from mono_depth_ros.demo.report import CLOUD, SHEET, VIDEO, Recording, write_pictures
+from demo.children import PROFILE
+from demo.measures import Errors
+from demo.report import CLOUD, SHEET, VIDEO, Recording, write_pictures
+from demo.session import BAG, LOGS, SENT, Consumer, DemoError, Session
 from mono_depth_ros.demo.ros_process import StopRequest
-from mono_depth_ros.demo.session import BAG, LOGS, SENT, Consumer, DemoError, Session
 from mono_depth_ros.demo.sources import CLIP, KINDS, parse_source
 from mono_depth_ros.io import Source, SourceError
 
@@ -83,7 +83,7 @@ def _viewers(view: bool) -> list[Consumer]:
     """The live view, where it is wanted and there is a screen for it."""
     if not view:
         return []
-    from mono_depth_ros.demo import viewer  # rerun-sdk is an extra
+    from demo import viewer  # rerun-sdk is an extra
 
     if viewer.open_viewer(_FARTHEST):
         return [lambda frame_set: viewer.show(frame_set, _FARTHEST)]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mono_depth_ros.demo.recording import DEPTH
+from demo.recording import DEPTH
 
 
 def read_sent(path: Path) -> dict[int, int]:

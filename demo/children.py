@@ -1,5 +1,6 @@
 """The processes that a demo starts: on this machine's loopback alone, their output in a log, none left behind."""
 
+import json
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from mono_depth_ros.ros import environment
 from mono_depth_ros.ros.environment import PROFILE_VARIABLES
@@ -53,6 +55,12 @@ def start(
     child = subprocess.Popen(command, env=dict(environ), start_new_session=True, stdout=stream, stderr=stream)
     children.callback(kill, child)
     return child
+
+
+def ros_arguments(parameters: Mapping[str, Any]) -> list[str]:
+    """Parameters of a node as arguments; texts in quotes, so that a webcam's number stays a text."""
+    quoted = {name: value if isinstance(value, int) else json.dumps(str(value)) for name, value in parameters.items()}
+    return ["--ros-args", *(part for name, value in quoted.items() for part in ("-p", f"{name}:={value}"))]
 
 
 def kill(child: subprocess.Popen) -> None:

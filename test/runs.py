@@ -1,4 +1,4 @@
-"""Whole runs of the package's commands, each a process of its own."""
+"""Whole runs of commands, each a process of its own."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ TIMEOUT = 240  # seconds, for a machine that has other work
 
 
 def start(module: str, *arguments: object) -> subprocess.Popen:
-    """Run a module of mono_depth_ros with these arguments."""
-    command = [sys.executable, "-u", "-m", f"mono_depth_ros.{module}", *map(str, arguments)]
+    """Run a module with these arguments, as from a checkout."""
+    command = [sys.executable, "-u", "-m", module, *map(str, arguments)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

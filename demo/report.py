@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from demo.measures import Errors, read_sent
+from demo.pictures import Panels, Picture, open_video, write_sheet
+from demo.recording import FrameSet, recorded_sets
+from demo.session import BAG, SENT
 from mono_depth_ros.camera import Rectifier
-from mono_depth_ros.demo.measures import Errors, read_sent
-from mono_depth_ros.demo.pictures import Panels, Picture, open_video, write_sheet
-from mono_depth_ros.demo.recording import FrameSet, recorded_sets
-from mono_depth_ros.demo.session import BAG, SENT
 from mono_depth_ros.io import Source
 from mono_depth_ros.pointcloud import write_ply
 

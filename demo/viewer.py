@@ -10,7 +10,7 @@ import numpy as np
 import rerun as rr
 import rerun.blueprint as rrb
 
-from mono_depth_ros.demo.recording import FrameSet
+from demo.recording import FrameSet
 
 _LOOPBACK = "127.0.0.1"
 _START_TIMEOUT = 20.0  # seconds
