@@ -16,7 +16,7 @@ def flaw(rgb: np.ndarray) -> str:
 
     Judged by a thumbnail of 80x60, whose pixels are means: noise of a sensor in the dark is no detail there.
     """
-    values = cv2.resize(rgb, _THUMBNAIL, interpolation=cv2.INTER_AREA).max(axis=2).astype(np.float32)
+    values = cv2.resize(rgb, _THUMBNAIL, interpolation=cv2.INTER_AREA).max(axis=2).astype(np.int16)
     dark, bright = np.percentile(values, (5, 95))
     if bright < _LEAST_BRIGHTNESS:
         return "black or far too dark: no light, or the lens is covered"
