@@ -3,9 +3,11 @@
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from mono_depth_ros.ros import environment, launching
 
 ARGUMENTS = {
     "source": ("clip", "clip (which ships), a webcam number, a video file, a folder of images or a rosbag2"),
@@ -18,7 +20,7 @@ PLAYED = {"source": str, "loop": int}  # parameters of the camera
 
 
 def generate_launch_description() -> LaunchDescription:
-    """depth.launch.py first: it sets the Fast DDS profile for the camera too."""
+    """The arguments of depth.launch.py are this file's, too."""
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=description)
         for name, (default, description) in ARGUMENTS.items()
@@ -26,7 +28,7 @@ def generate_launch_description() -> LaunchDescription:
     topics = {"image": "camera/image_raw", "camera_info": "camera/camera_info"}
     passed_on = {name: LaunchConfiguration(name) for name in ("namespace", "rviz")}
     depth = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(PathJoinSubstitution([ThisLaunchFileDir(), "depth.launch.py"])),
+        PythonLaunchDescriptionSource(str(environment.share_file("launch/depth.launch.py"))),
         launch_arguments=(topics | passed_on).items(),
     )
     camera = Node(
@@ -41,4 +43,6 @@ def generate_launch_description() -> LaunchDescription:
         remappings=list(topics.items()),
         on_exit=Shutdown(reason="the camera has ended"),  # without images nothing is left to do
     )
-    return LaunchDescription([*arguments, depth, camera])
+    description = LaunchDescription([*arguments, depth, camera])
+    launching.refuse_unknown([argument.name for argument in description.get_launch_arguments()], __file__)
+    return description

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # Humble and Jazzy read the first, Kilted the second.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+SWITCH = "MONO_DEPTH_FASTDDS_PROFILE"  # off: neither profile is set
 PROFILE = "config/fastdds.xml"  # 64 MB of shared memory in each process
 SMALL_PROFILE = "config/fastdds_small.xml"  # 16 MB
 
@@ -20,10 +21,12 @@ _SHARED_MEMORY = Path("/dev/shm")
 def configure(environ: MutableMapping[str, str], shared_memory: Path = _SHARED_MEMORY) -> str | None:
     """Point Fast DDS to the shipped profile that /dev/shm has room for; call it with os.environ before rclpy.init.
 
-    A profile that the user has set stays, and another middleware is left alone. Returns a warning for the log where
-    large messages may get lost all the same, else None.
+    A profile that the user has set stays, another middleware is left alone, and so is everything where SWITCH is off.
+    Returns a warning for the log where large messages may get lost all the same, else None.
     """
     large, small = str(share_file(PROFILE)), str(share_file(SMALL_PROFILE))
+    if environ.get(SWITCH) == "off":
+        return None
     set_already = {environ.get(variable, "") for variable in PROFILE_VARIABLES}
     if set_already - {"", large, small} or "fastrtps" not in middleware(environ):
         return None

@@ -15,6 +15,7 @@ from mono_depth_ros.ros.frames import pose_of
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
 from mono_depth_ros.scan import SCAN_FORMATS
 
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 _CONFIGURED = " Takes effect in configure; cannot be changed while the node is configured."
 
 
@@ -187,9 +188,12 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            choices = field.metadata.get("choices")
-            if choices and (value := getattr(self, field.name)) not in choices:
+            value, choices = getattr(self, field.name), field.metadata.get("choices")
+            if choices and value not in choices:
                 raise ValueError(f"{field.name}: found {value!r}, expected one of {', '.join(choices)}")
+            for (span,) in field.metadata.get("span", {}).values():
+                if not span.from_value <= value <= span.to_value:
+                    raise ValueError(f"{field.name}: found {value}, expected {span.from_value} to {span.to_value}")
         if 0 < self.image_bits < 8:
             raise ValueError(f"image_bits: found {self.image_bits}, expected 8 to 16, or 0 to find out")
         sizes = self.input_size
@@ -207,8 +211,10 @@ class Settings:
 
     def changed(self, values: Mapping[str, Any]) -> "Settings":
         """These settings with other values for some; names that are not settings are passed over."""
-        names = {field.name for field in dataclasses.fields(self)}
-        return dataclasses.replace(self, **{name: _plain(v) for name, v in values.items() if name in names})
+        fields = {field.name: field for field in dataclasses.fields(self)}
+        return dataclasses.replace(
+            self, **{n: _fitting(n, v, fields[n].default) for n, v in values.items() if n in fields}
+        )
 
     def fixed_changes(self, other: "Settings") -> list[str]:
         """Names of the settings that differ and cannot be changed while the node is configured."""
@@ -223,8 +229,8 @@ class Settings:
 def declare(node: Node) -> Settings:
     """Declare every parameter and read what the node was started with.
 
-    Raises rclpy's ParameterException for a wrong type or a value out of range, ValueError for values that do not fit
-    together; both name the parameter.
+    Their types are judged by Settings, which takes whole numbers for floating ones and names what it refuses, as
+    rclpy's own check does not. Raises ValueError, or rclpy's ParameterException for a value out of range.
     """
     values = {}
     for field in dataclasses.fields(Settings):
@@ -243,8 +249,19 @@ def unknown_names(node: Node) -> dict[str, str | None]:
 def _descriptor(field: "dataclasses.Field[Any]") -> ParameterDescriptor:
     facts = field.metadata
     description = facts["description"] + (_CONFIGURED if facts.get("fixed") else "")
-    return ParameterDescriptor(description=description, read_only=facts.get("once", False), **facts.get("span", {}))
+    once = facts.get("once", False)
+    return ParameterDescriptor(description=description, read_only=once, dynamic_typing=True, **facts.get("span", {}))
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (bool, int, float, str)) else tuple(value)
+def _fitting(name: str, value: Any, default: Any) -> Any:
+    """The value in the type of the default, which whole numbers have, too. Raises ValueError."""
+    if isinstance(default, tuple):
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            raise ValueError(f"{name}: found {value!r}, expected a list of {len(default)} numbers")
+        return tuple(_fitting(name, item, default[0]) for item in value)
+    kind = type(default)
+    if type(value) is int and kind is float:
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{name}: found {value!r}, expected {_KINDS[kind]}")
+    return value

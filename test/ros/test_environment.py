@@ -60,6 +60,7 @@ def test_a_missing_shared_memory_has_no_room(tmp_path: Path):
         {JAZZY: "/etc/fastdds.xml"},
         {KILTED: "/etc/fastdds.xml"},
         {"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"},
+        {environment.SWITCH: "off"},
     ],
 )
 def test_the_users_choice_stays(environ: dict[str, str], room):

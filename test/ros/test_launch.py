@@ -11,36 +11,48 @@ import types
 
 import pytest
 import yaml
+from rclpy.node import Node
 
 from mono_depth_ros.demo import player
-from mono_depth_ros.ros.environment import PROFILE_VARIABLES
+from mono_depth_ros.ros import consumers, launching
+from mono_depth_ros.ros.distributions import given_parameters
+from mono_depth_ros.ros.environment import PROFILE_VARIABLES, SWITCH
 from mono_depth_ros.ros.outputs import TYPES
 from test.conftest import REPOSITORY
-from test.ros.harness import DOMAIN, Peer, wait_until
+from test.ros.harness import DOMAIN, Peer, parameter_file, wait_until
 
 NAMES = {
     "launch": ("LaunchContext", "LaunchDescription"),
     "launch.action": ("Action",),
     "launch.actions": (
-        *("DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction"),
-        *("SetEnvironmentVariable", "Shutdown"),
+        *("DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction", "SetEnvironmentVariable", "Shutdown"),
     ),
     "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),
-    "launch.substitutions": ("LaunchConfiguration", "PathJoinSubstitution", "ThisLaunchFileDir"),
+    "launch.substitutions": ("LaunchConfiguration",),
     "launch_ros": (),
     "launch_ros.actions": ("Node",),
     "launch_ros.parameter_descriptions": ("ParameterValue",),
 }
 
 
+class Context:
+    """What `launch` knows when the actions are made: the arguments, and a namespace that was pushed."""
+
+    def __init__(self, arguments):
+        self.launch_configurations = arguments
+
+
 class Recorded:
-    """Remembers what it was made with; a LaunchConfiguration looks itself up in a dict."""
+    """Remembers what it was made with; a LaunchConfiguration looks itself up in the context."""
 
     def __init__(self, *args, **kwargs):
         self.args, self.kwargs = args, kwargs
 
     def perform(self, context):
-        return context[self.args[0]]
+        return context.launch_configurations[self.args[0]]
+
+    def get_launch_arguments(self):
+        return []
 
 
 @pytest.fixture
@@ -61,8 +73,8 @@ def of_kind(actions, kind):
 def nodes(launch_file, **arguments):
     """Keyword arguments of the nodes that depth.launch.py starts, with the defaults for the other arguments."""
     defaults = {name: default for name, (default, _) in launch_file["ARGUMENTS"].items()}
-    assert arguments.keys() <= defaults.keys()
-    return [node.kwargs for node in of_kind(launch_file["nodes"](defaults | arguments), "Node")]
+    assert arguments.keys() - {"ros_namespace"} <= defaults.keys()
+    return [node.kwargs for node in of_kind(launch_file["nodes"](Context(defaults | arguments)), "Node")]
 
 
 def test_every_argument_is_declared_with_a_default_and_a_description(load):
@@ -74,45 +86,96 @@ def test_every_argument_is_declared_with_a_default_and_a_description(load):
             assert isinstance(argument.kwargs["default_value"], str) and len(argument.kwargs["description"]) > 10
 
 
-def test_depth_node_gets_its_topics_parameters_and_namespace(load):
+def test_depth_node_gets_its_topics_name_and_namespace(load):
     launch_file = load("depth.launch.py")
-    (node,) = nodes(launch_file, image="/camera/image_raw", camera_info="/camera/camera_info", namespace="front")
-    assert (node["package"], node["executable"], node["namespace"]) == ("mono_depth_ros", "depth_node", "front")
-    assert node["remappings"] == [("image", "/camera/image_raw"), ("camera_info", "/camera/camera_info")]
-    assert node["parameters"] == [str(REPOSITORY / "config" / "depth.yaml")]
+    arguments = {"image": "/camera/image_raw", "camera_info": "/camera/camera_info", "scan": "front/scan"}
+    (node,) = nodes(launch_file, **arguments, namespace="front", name="eye")
+    assert (node["package"], node["executable"]) == ("mono_depth_ros", "depth_node")
+    assert (node["namespace"], node["name"]) == ("front", "eye")
+    assert node["remappings"] == list(arguments.items())
+    assert node["parameters"] == []
 
 
-@pytest.mark.parametrize(
-    ("argument", "parameters"), [("", []), ("true", [{"compressed": True}]), ("False", [{"compressed": False}])]
-)
-def test_compressed_overrides_the_parameter_file_only_when_given(load, argument, parameters):
-    (node,) = nodes(load("depth.launch.py"), compressed=argument, params_file="mine.yaml")
-    assert node["parameters"] == ["mine.yaml", *parameters]
+@pytest.mark.parametrize("name", ["compressed", "use_sim_time", "autostart"])
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("1", True), ("False", False), ("0", False)])
+def test_a_flag_is_a_parameter_only_when_it_is_given(load, name, text, value):
+    (node,) = nodes(load("depth.launch.py"), **{name: text})
+    assert node["parameters"] == [{name: value}]
 
 
-def test_a_consumers_pack_comes_after_the_defaults_and_before_the_users_own_parameters(load):
+@pytest.mark.parametrize("name", ["compressed", "use_sim_time", "autostart", "use_respawn", "rviz"])
+@pytest.mark.parametrize("text", ["yes", "on", "2", " true"])
+def test_what_is_neither_true_nor_false_is_refused_by_name(load, name, text):
+    with pytest.raises(ValueError, match=f"{name}: found '{text}', expected one of true, 1, false, 0"):
+        nodes(load("depth.launch.py"), **{name: text})
+
+
+def test_the_arguments_win_over_the_users_parameters_and_these_over_a_pack(load, tmp_path):
     launch_file = load("depth.launch.py")
-    pack = str(REPOSITORY / "config" / "consumers" / "px4.yaml")
-    (node,) = nodes(launch_file, consumer="px4")
-    assert node["parameters"] == [str(REPOSITORY / "config" / "depth.yaml"), pack]
-    assert ("scan", "/mavros/obstacle/send") in node["remappings"]
-    (node,) = nodes(launch_file, consumer="px4", params_file="mine.yaml")
-    assert node["parameters"] == [pack, "mine.yaml"]
+    mine = parameter_file(tmp_path, max_depth=4.0)
+    ours, renamed = consumers.pack("px4")
+    given = {"checkpoint": "/weights.safetensors", "camera_info_url": "package://robot/camera.yaml"}
+    (node,) = nodes(launch_file, consumer="px4", params_file=mine, **given)
+    assert node["parameters"] == [ours, mine, given]
+    assert set(renamed) <= set(node["remappings"])
+    (node,) = nodes(launch_file, consumer="px4", scan="/uav1/mavros/obstacle/send")
+    assert [new for old, new in node["remappings"] if old == "scan"][0] == "/uav1/mavros/obstacle/send"  # rcl's first
     with pytest.raises(ValueError, match="'nav3', expected one of .*nav2"):
         nodes(launch_file, consumer="nav3")
 
 
-def test_rviz_shows_the_nodes_own_topics(load):
-    arguments = {"rviz": "true", "namespace": "front", "image": "/camera/image_raw", "fixed_frame": "map"}
-    rviz, _ = nodes(load("depth.launch.py"), **arguments)
-    shown = dict(rviz["remappings"])
+def test_a_parameter_file_that_says_nothing_of_the_node_is_refused(load, tmp_path):
+    launch_file = load("depth.launch.py")
+    with pytest.raises(ValueError, match="params_file: found no file '/nowhere.yaml'"):
+        nodes(launch_file, params_file="/nowhere.yaml")
+    file = tmp_path / "mine.yaml"
+    file.write_text("front:\n  eye:\n    ros__parameters: {max_depth: 4.0}\n")
+    for arguments in ({"name": "eye", "namespace": "front"}, {"name": "eye", "ros_namespace": "/front"}):
+        assert nodes(launch_file, params_file=str(file), **arguments)
+    with pytest.raises(ValueError, match="found parameters of front/eye in .*, expected some of /front/depth_node"):
+        nodes(launch_file, params_file=str(file), namespace="front")
+
+
+@pytest.mark.parametrize("node", ["/depth_node", "/front/depth_node", "/robot/front/depth_node"])
+@pytest.mark.parametrize(
+    "key",
+    ["depth_node", "/depth_node", "front/depth_node", "/**", "/**/depth_node", "/*/depth_node", "/front/**", "/*"],
+)
+def test_a_key_names_the_nodes_that_rcl_gives_its_parameters_to(key, node, tmp_path):
+    file = tmp_path / "parameters.yaml"
+    file.write_text(yaml.safe_dump({key: {"ros__parameters": {"max_depth": 4.0}}}))
+    space, _, name = node.rpartition("/")
+    with Peer() as peer:
+        arguments = ["--ros-args", "--params-file", str(file)]
+        options = {"context": peer.node.context, "cli_args": arguments, "start_parameter_services": False}
+        real = Node(name, namespace=space or "/", **options)
+        assert launching.names(key, node) == bool(given_parameters(real))
+        real.destroy_node()
+
+
+def test_an_argument_that_does_not_exist_is_refused_where_the_command_names_the_file():
+    command = ["ros2", "launch", "mono_depth_ros", "depth.launch.py", "image:=/camera/image", "imag:=/x", "foo:=1"]
+    with pytest.raises(ValueError, match="found imag, foo, expected launch arguments out of image, rviz"):
+        launching.refuse_unknown(["image", "rviz"], "/share/launch/depth.launch.py", command)
+    launching.refuse_unknown(["image", "imag", "foo"], "/share/launch/depth.launch.py", command)
+    launching.refuse_unknown(
+        ["image"], "/share/launch/depth.launch.py", ["ros2", "launch", "bringup.launch.py", "map:=1"]
+    )
+
+
+@pytest.mark.parametrize("pushed", ["", "/robot"])
+@pytest.mark.parametrize("compressed", ["", "true"])
+def test_rviz_shows_the_nodes_own_topics(load, pushed, compressed):
+    arguments = {"rviz": "true", "namespace": "front", "image": "image_raw", "fixed_frame": "map"}
+    rviz, _ = nodes(load("depth.launch.py"), ros_namespace=pushed, compressed=compressed, **arguments)
     flag, path, fixed, frame = rviz["arguments"]
     assert (flag, fixed, frame) == ("-d", "-f", "map")
     displays = yaml.safe_load(open(path))["Visualization Manager"]["Displays"]
     assert {display["Class"].split("/")[1] for display in displays} == {"Image", "PointCloud2"}
-    topics = [shown.pop(display["Topic"]["Value"]) for display in displays]
-    assert sorted(topics) == ["/camera/image_raw", "/front/depth", "/front/depth/color", "/front/depth/points"]
-    assert not shown
+    image = "image_raw/compressed" if compressed else "image_raw"
+    topics = {display["Topic"]["Value"] for display in displays}
+    assert topics == {f"{pushed}/front/{topic}" for topic in (image, "depth", "depth/color", "depth/points")}
+    os.unlink(path)
 
 
 def test_topics_in_the_rviz_file_are_those_that_are_published():
@@ -122,15 +185,25 @@ def test_topics_in_the_rviz_file_are_those_that_are_published():
     assert topics - published == {"/image"}
 
 
-def test_the_large_message_profile_is_set_unless_the_user_has_one(load, monkeypatch):
+def test_other_nodes_get_the_large_message_profile_only_when_asked(load, monkeypatch):
     for variable in PROFILE_VARIABLES:
         monkeypatch.delenv(variable, raising=False)
     launch_file = load("depth.launch.py")
-    profile = str(REPOSITORY / "config" / "fastdds.xml")
-    actions = of_kind(launch_file["large_messages"](), "SetEnvironmentVariable")
-    assert {action.args for action in actions} == {(variable, profile) for variable in PROFILE_VARIABLES}
+    defaults = {name: default for name, (default, _) in launch_file["ARGUMENTS"].items()}
+
+    def actions(profile):
+        return launch_file["nodes"](Context(defaults | {"fastdds_profile": profile}))
+
+    for profile, environ in (("auto", {}), ("off", {SWITCH: "off"})):
+        (depth,) = actions(profile)
+        assert depth.kwargs["additional_env"] == environ
+    set_variables = of_kind(actions("all"), "SetEnvironmentVariable")
+    shipped = str(REPOSITORY / "config" / "fastdds.xml")
+    assert {action.args for action in set_variables} == {(variable, shipped) for variable in PROFILE_VARIABLES}
     monkeypatch.setenv(PROFILE_VARIABLES[0], "/etc/mine.xml")
-    assert not of_kind(launch_file["large_messages"](), "SetEnvironmentVariable")
+    assert not of_kind(actions("all"), "SetEnvironmentVariable")
+    with pytest.raises(ValueError, match="fastdds_profile: found 'on', expected one of auto, all, off"):
+        actions("on")
 
 
 def test_the_demo_connects_its_camera_to_depth_node(load):
@@ -139,7 +212,6 @@ def test_the_demo_connects_its_camera_to_depth_node(load):
     passed_on = dict(depth.kwargs["launch_arguments"])
     assert passed_on.keys() <= load("depth.launch.py")["ARGUMENTS"].keys()
     assert dict(camera.kwargs["remappings"]).items() <= passed_on.items()
-    assert actions.index(depth) < actions.index(camera)  # the camera starts with the profile set
 
 
 def test_the_demo_ends_with_its_camera(load):

@@ -169,14 +169,15 @@ def test_a_parameter_file_that_does_not_exist_ends_the_process_with_one_line():
 
 def test_parameters_change_while_it_runs_or_are_refused_with_the_reason(camera):
     assert camera.set_parameter("points_stride", 2).successful
-    assert camera.set_parameters_together(min_depth=1.0, max_depth=2.0).successful
+    assert camera.set_parameters_together(min_depth=1, max_depth=2.0).successful
     for name, value, reason in (
         ("points_stride", 0, "out of range"),
         ("min_depth", 3.0, "min_depth: found 3.0, expected less than max_depth (2.0)"),
         ("depth_format", "mono8", "expected one of 32FC1, 16UC1"),
         ("checkpoint", "other.safetensors", "clean up first"),
         ("autostart", False, "read-only"),
-        ("max_depth", 5, "type"),
+        ("max_depth", "far", "max_depth: found 'far', expected a number"),
+        ("max_depth", None, "max_depth: found None"),
         ("no_such_parameter", 1, "undeclared"),
     ):
         result = camera.set_parameter(name, value)

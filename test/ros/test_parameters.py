@@ -3,7 +3,7 @@
 import pytest
 import rclpy
 import yaml
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -63,8 +63,13 @@ def test_every_parameter_is_described_and_every_number_has_a_range(make_node):
         ("min_confidence", 1.5, InvalidParameterValueException),
         ("max_age", -1.0, InvalidParameterValueException),
         ("max_depth", float("nan"), InvalidParameterValueException),
-        ("points_stride", 1.5, InvalidParameterTypeException),
-        ("max_depth", 5, InvalidParameterTypeException),
+        ("max_depth", 5000, ValueError),
+        ("max_depth", "far", ValueError),
+        ("points_stride", 1.5, ValueError),
+        ("compressed", 1, ValueError),
+        ("backend", True, ValueError),
+        ("input_size", "480x640", ValueError),
+        ("input_size", [480.5, 640.0], ValueError),
         ("backend", "tensorflow", ValueError),
         ("depth_format", "mono8", ValueError),
         ("input_size", [480], ValueError),
@@ -75,6 +80,13 @@ def test_every_parameter_is_described_and_every_number_has_a_range(make_node):
 def test_a_bad_value_is_refused_by_name(make_node, name, value, error):
     with pytest.raises(error, match=name):
         declare(make_node(**{name: value}))
+
+
+def test_a_whole_number_is_taken_for_a_floating_parameter(make_node):
+    pose = [0, 0, 1, 0, 0, 0, 1]
+    settings = declare(make_node(max_depth=5, camera_pose=pose))
+    assert (settings.max_depth, settings.camera_pose) == (5.0, (0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
+    assert all(type(number) is float for number in (settings.max_depth, *settings.camera_pose))
 
 
 def test_values_are_judged_together():
@@ -100,6 +112,6 @@ def test_a_name_that_does_not_exist_is_found_with_the_one_that_was_meant(make_no
 
 def test_the_shipped_parameter_file_lists_every_parameter_with_its_default():
     content = yaml.safe_load((REPOSITORY / "config" / "depth.yaml").read_text())
-    values = content["/**/depth_node"]["ros__parameters"]
+    values = content["/**"]["ros__parameters"]
     assert Settings().changed(values) == Settings()
     assert list(values) == list(vars(Settings()))
