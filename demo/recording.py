@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.camera import CameraModel, camera_from_info
 from mono_depth_ros.io import bag, raw
-from mono_depth_ros.io.camera_info import camera_from_info
 
 IMAGE, INFO = "/image", "/camera_info"
 DEPTH, DEPTH_INFO, POINTS = "/depth", "/depth/camera_info", "/depth/points"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any
 
 import cv2
 import numpy as np
@@ -245,6 +246,23 @@ class CameraModel:
         edges = np.array([self.cx / self.fx, right / self.fx, self.cy / self.fy, bottom / self.fy])
         edges = np.maximum(edges, 1e-6)  # an axis outside the image
         return float(np.max(edges / np.tan(np.interp(edges, radius, angle))))
+
+
+def camera_from_info(msg: Any) -> CameraModel:
+    """Camera model of a CameraInfo, binning and region of interest respected (REP-104). Raises ValueError."""
+    roi = msg.roi
+    return CameraModel.from_camera_info(
+        width=msg.width,
+        height=msg.height,
+        k=msg.k,
+        d=msg.d,
+        distortion_model=msg.distortion_model,
+        r=msg.r,
+        p=msg.p,
+        binning_x=msg.binning_x,
+        binning_y=msg.binning_y,
+        roi=(roi.x_offset, roi.y_offset, roi.width, roi.height, roi.do_rectify),
+    )
 
 
 class Rectifier:

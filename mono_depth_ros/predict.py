@@ -19,6 +19,7 @@ from mono_depth_ros.io import Frame, ImageError, Source, SourceError
 from mono_depth_ros.io.folder import PREDICT
 from mono_depth_ros.io.frames import assumed_camera
 from mono_depth_ros.io.png import encode, is_made_by
+from mono_depth_ros.io.raw import millimetres
 from mono_depth_ros.pointcloud import CloudBuilder, write_ply
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.preview import DepthPreview
@@ -184,9 +185,3 @@ def _is_ours(path: Path) -> bool:
         return is_made_by(PREDICT, path)
     with open(path, "rb") as file:
         return _PLY_COMMENT in file.read(200)
-
-
-def millimetres(depth: np.ndarray) -> np.ndarray:
-    """Depth (H, W) in metres as uint16; 0 where it is NaN or beyond 65 m."""
-    known = depth < 65.5
-    return np.where(known, np.round(1e3 * np.where(known, depth, 0)), 0).astype(np.uint16)

@@ -15,7 +15,7 @@ import pytest
 from mono_depth_ros import CameraModel, DepthEstimator, benchmark, cli
 from mono_depth_ros.backends.machine import Machine
 from mono_depth_ros.cli import EXTRAS, main
-from mono_depth_ros.predict import millimetres
+from mono_depth_ros.io.raw import millimetres
 from test.conftest import REPOSITORY
 
 

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from mono_depth_ros.tables import markdown
+from training.files import write_image
 from training.lightning_cli import DepthCLI, assemble, run_lightning
 from training.metrics import NAMES
-from training.report import markdown_table, sheet_row, to_rgb, write_png
+from training.report import sheet_row, to_rgb
 from training.run_folder import LAST, refuse_other_configuration
 
 
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> None:
         predictions.append(predict(cli, folder, options.frames))
     table = comparison(reports)
     (options.output / "table.md").write_text(table + "\n")
-    write_png(options.output / "figure.png", figure(predictions))
+    write_image(options.output / "figure.png", figure(predictions)[..., ::-1])
     print(table)
     print(f"table.md and figure.png are in {options.output}")
 
@@ -106,7 +108,7 @@ def comparison(reports: list[dict[str, Any]]) -> str:
     for model, report in zip(MODELS, reports, strict=True):
         ours = [report["results"][name] for name in NAMES]
         rows.append([model.name, *(f"{a:.3f} ({b:.3f})" for a, b in zip(ours, model.paper, strict=True))])
-    return markdown_table(["model", *NAMES], rows)
+    return markdown(["model", *NAMES], rows)
 
 
 def figure(predictions: list[list[Prediction]]) -> np.ndarray:

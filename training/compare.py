@@ -18,11 +18,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from mono_depth_ros.tables import markdown
 from training.ablation import figure, predict, train_and_test
 from training.baselines import cost
+from training.files import write_image
 from training.lightning_cli import DepthCLI, assemble
 from training.metrics import NAMES
-from training.report import markdown_table, write_png
 from training.run_folder import LAST, refuse_other_configuration
 
 PAPER = "this paper"
@@ -160,7 +161,7 @@ def main(arguments: list[str]) -> None:
         predictions.append(predict(cli, folder, options.frames))
     table = comparison(chosen, reports)
     (options.output / "table.md").write_text(table + "\n", encoding="utf-8")
-    write_png(options.output / "figure.png", figure(predictions))
+    write_image(options.output / "figure.png", figure(predictions)[..., ::-1])
     print(table)
     print(f"table.md and figure.png are in {options.output}")
 
@@ -222,4 +223,4 @@ def comparison(chosen: Sequence[Row], reports: Sequence[dict[str, float]]) -> st
             figures = [f"{ours} ({'-' if math.isnan(paper) else f'{paper:.3f}'})" for ours, paper in pairs]
         spent = [f"{report['parameters']:.2f}", f"{report['gigamacs']:.2f}", f"{report['milliseconds']:.0f}"]
         lines.append([row.name, row.reference, *spent, *figures])
-    return markdown_table(["method", "reference", "parameters, M", "GMACs", "ms an image", *NAMES], lines)
+    return markdown(["method", "reference", "parameters, M", "GMACs", "ms an image", *NAMES], lines, words=2)

@@ -8,17 +8,17 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.io.raw import millimetres
 from mono_depth_ros.network import DepthNetwork
 from training.data.frame import RgbdDataset, RgbdFrame
+from training.files import write_camera, write_image
 from training.lightning_cli import DepthCLI, assemble
 from training.module import at_size_of, load_start
 from training.transforms import EvaluationTransform
@@ -93,28 +93,8 @@ def label(frames: RgbdDataset, teacher: Teacher, folder: Path) -> None:
             raise ValueError(f"{frames}: found cameras that differ, {frame.name}'s from the first's; expected one")
         file = folder / "depth" / f"{index:05d}.png"
         if not file.is_file():
-            write_png(folder / "rgb" / file.name, frame.rgb[..., ::-1])
-            millimetres = 1000 * teacher(frame).clip(NEAREST, FARTHEST)
-            write_png(file, np.where(frame.depth > 0, millimetres, 0).round().astype(np.uint16))
+            write_image(folder / "rgb" / file.name, frame.rgb[..., ::-1])
+            depth = teacher(frame).clip(NEAREST, FARTHEST)
+            write_image(file, millimetres(np.where(frame.depth > 0, depth, 0)))
     if camera:
         write_camera(folder / "camera.yaml", camera)
-
-
-def write_png(path: Path, image: NDArray) -> None:
-    """Write whole or not at all. Raises OSError where the disk is full."""
-    part = path.with_name(f"part_{path.name}")
-    if not cv2.imwrite(str(part), image):
-        raise OSError(f"{path}: could not be written; is the disk full?")
-    part.replace(path)
-
-
-def write_camera(path: Path, camera: CameraModel) -> None:
-    """Write a pinhole's ``camera.yaml`` as ROS's camera_calibration does."""
-    content = {
-        "image_width": camera.width,
-        "image_height": camera.height,
-        "camera_matrix": {"rows": 3, "cols": 3, "data": camera.matrix.ravel().tolist()},
-        "distortion_model": "plumb_bob",
-        "distortion_coefficients": {"rows": 1, "cols": 5, "data": [0.0] * 5},
-    }
-    path.write_text(yaml.safe_dump(content))

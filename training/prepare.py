@@ -11,16 +11,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import yaml
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.io.raw import millimetres
 from training.data.checks import check_frame
 from training.data.layouts import LAYOUTS, Options, Recording, layout_of
+from training.files import write_camera, write_image
 
 JPEG_QUALITY = 95
-FARTHEST = 65.535  # metres that 16 bits hold
 
 
 def main(arguments: list[str]) -> None:
@@ -67,7 +66,7 @@ def write(recording: Recording, frames: range, destination: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)  # of a run that was stopped
     for name in ("rgb", "depth"):
         (part / name).mkdir(parents=True)
-    (part / "camera.yaml").write_text(camera_yaml(recording.camera), encoding="utf-8")
+    write_camera(part / "camera.yaml", recording.camera)
     for index in tqdm(frames, unit=" frames"):
         name = recording.names[index]
         rgb, depth = recording.read(index)
@@ -76,7 +75,7 @@ def write(recording: Recording, frames: range, destination: Path) -> None:
             shutil.copyfile(recording.jpegs[index], part / f"rgb/{name}.jpg")
         else:
             write_image(part / f"rgb/{name}.jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-        write_image(part / f"depth/{name}.png", millimetres(depth), [])
+        write_image(part / f"depth/{name}.png", millimetres(depth))
     write_tables(recording, frames, part)
     part.rename(destination)
 
@@ -94,32 +93,7 @@ def write_tables(recording: Recording, frames: range, folder: Path) -> None:
         write_table(folder / "poses.csv", header, rows)
 
 
-def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Depth in metres as uint16; what is not finite, not positive or beyond 16 bits becomes 0, unknown."""
-    known = np.isfinite(depth) & (depth > 0) & (depth < FARTHEST)
-    return np.where(known, np.rint(1000 * np.where(known, depth, 0)), 0).astype(np.uint16)
-
-
-def write_image(path: Path, image: NDArray, parameters: list[int]) -> None:
-    """Write an image. Raises OSError."""
-    if not cv2.imwrite(str(path), image, parameters):
-        raise OSError(f"{path}: could not be written; is the disk full?")
-
-
 def write_table(path: Path, header: list[str], rows: list[list[str]]) -> None:
     """Write a CSV."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([header, *rows])
-
-
-def camera_yaml(camera: CameraModel) -> str:
-    """A calibration file as ROS's camera_calibration writes it."""
-    distortion = list(camera.distortion) or [0.0] * 5
-    content = {
-        "image_width": camera.width,
-        "image_height": camera.height,
-        "camera_matrix": {"rows": 3, "cols": 3, "data": camera.matrix.ravel().tolist()},
-        "distortion_model": camera.distortion_model or "plumb_bob",
-        "distortion_coefficients": {"rows": 1, "cols": len(distortion), "data": distortion},
-    }
-    return yaml.safe_dump(content, sort_keys=False)

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from mono_depth_ros.preview import DepthPreview
+from training.files import write_image
 from training.metrics import MEANS, intervals
 
 matplotlib.use("Agg")
@@ -47,12 +48,6 @@ def write_report(folder: Path, results: dict[str, float], table: np.ndarray) -> 
     print(f"also in {file}")
 
 
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def to_rgb(image: Tensor) -> np.ndarray:
     """A normalised image (3, H, W) as RGB uint8 (H, W, 3), stretched over its own range."""
     array = image.float().cpu().numpy().transpose(1, 2, 0)
@@ -75,12 +70,6 @@ def prediction_row(module: Any, batch: dict[str, Tensor], width: int = 1280) -> 
     predicted = module.metric_depth(batch)[0][0, 0].float().cpu().numpy()
     row = sheet_row(to_rgb(batch["image"][0]), batch["depth"][0, 0].cpu().numpy(), predicted)
     return cv2.resize(row, (width, width * row.shape[0] // row.shape[1]), interpolation=cv2.INTER_AREA)
-
-
-def write_png(path: Path, rgb: np.ndarray) -> None:
-    """Write RGB (H, W, 3) uint8."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(cv2.imencode(".png", rgb[..., ::-1])[1].tobytes())
 
 
 def write_reliability(file: Path, pixels: np.ndarray) -> None:
@@ -145,7 +134,7 @@ class WorstCases(pl.Callback):
         if not (trainer.is_global_zero and worst):
             return
         file = Path(trainer.default_root_dir) / "worst.png"
-        write_png(file, np.vstack([row for _, _, row in worst]))
+        write_image(file, np.vstack([row for _, _, row in worst])[..., ::-1])
         listed = ", ".join(f"frame {frame}: AbsRel {error:.3f}" for error, frame, _ in worst)
         print(f"worst frames, from the top of {file}: {listed}")
 
@@ -174,7 +163,7 @@ class PredictionSheet(pl.Callback):
         """Write the sheet."""
         sheet, self._rows = np.vstack(self._rows), []
         folder = Path(trainer.default_root_dir)
-        write_png(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet)
+        write_image(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet[..., ::-1])
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("predictions", sheet, trainer.global_step, dataformats="HWC")

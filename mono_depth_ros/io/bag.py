@@ -1,7 +1,7 @@
 """A camera's images, depth and camera_info out of a rosbag2; no ROS distribution is needed."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,10 @@ from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag2 import ReaderError
 from rosbags.typesys import Stores, get_typestore
 
-from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.camera import CameraModel, camera_from_info
 from mono_depth_ros.io import compressed, raw
-from mono_depth_ros.io.camera_info import camera_from_info
 from mono_depth_ros.io.errors import ImageError, SourceError, raised
-from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+from mono_depth_ros.io.frames import Frame, Source, calibration_or_guess
 from mono_depth_ros.io.topics import camera_info_beside, looks_rectified
 from mono_depth_ros.io.white import WhiteLevel
 
@@ -80,18 +79,16 @@ def info_topic(reader: AnyReader, image: str) -> str | None:
     return min(topics, key=lambda topic: topic != camera_info_beside(image), default=None)
 
 
-class BagSource:
+class BagSource(Source):
     """The first colour image topic of a bag, raw or compressed, with the camera_info beside it."""
-
-    rate, is_live = RATE, False
 
     def __init__(self, bag: Path) -> None:
         self._bag = bag
-        with self._opened() as reader:
+        with closing(open_bag(bag)) as reader:
             self._topic = color_topic(reader)
             first = next(self._images(reader, raised))
             height, width = first.rgb.shape[:2]
-            self.length: int | None = sum(c.msgcount for c in reader.connections if c.topic == self._topic)
+            self.length = sum(c.msgcount for c in reader.connections if c.topic == self._topic)
             camera = self._camera(reader)
         if camera is None:
             self.camera, self.remark = calibration_or_guess(bag, width, height)
@@ -99,24 +96,12 @@ class BagSource:
             found = f"{camera.width}x{camera.height}"
             raise SourceError(f"{bag}: found camera_info for {found}, the images of {self._topic} are {width}x{height}")
         else:
-            self.camera, self.remark = camera, ""
+            self.camera = camera
 
     def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
         """Each image, in the order of recording, with its own stamp; its name is its number."""
-        with self._opened() as reader:
+        with closing(open_bag(self._bag)) as reader:
             yield from self._images(reader, bad)
-
-    def truth(self, index: int) -> None:
-        """Nobody knows."""
-        return None
-
-    @contextmanager
-    def _opened(self) -> Iterator[AnyReader]:
-        reader = open_bag(self._bag)
-        try:
-            yield reader
-        finally:
-            reader.close()
 
     def _images(self, reader: AnyReader, bad: Callable[[ImageError], None]) -> Iterator[Frame]:
         white = WhiteLevel()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mono_depth_ros.io import jpeg, png, raw
-from mono_depth_ros.io.errors import ImageError
+from mono_depth_ros.io.errors import ImageError, naming
 from mono_depth_ros.io.white import WhiteLevel
 
 _CODECS = {"jpeg": "JPEG", "jpg": "JPEG", "mjpeg": "JPEG", "mjpg": "JPEG", "png": "PNG"}
@@ -73,13 +73,11 @@ def decode_message(
     The camera_info belongs to the picture as the sensor read it, so an EXIF orientation must not turn it. Raises
     ImageError for depth, for whatever is neither JPEG nor PNG, and for one that is not whole.
     """
-    try:
+    with naming(f"compressed image of format {msg.format!r}"):
         said = Format.parse(msg.format)
         if said.is_depth:
             raise ImageError("a depth image is no picture; expected the camera's colour or grey image")
-        return _decode(msg.data.tobytes(), out, white, said)
-    except ImageError as error:
-        raise ImageError(f"compressed image of format {msg.format!r}: {error}") from error
+        return decode(msg.data.tobytes(), out, white, said)
 
 
 def contradiction(msg: CompressedImage) -> str:
@@ -92,13 +90,10 @@ def contradiction(msg: CompressedImage) -> str:
 
 def decode_depth_message(msg: CompressedImage) -> NDArray[np.float32]:
     """Depth (H, W) in metres, 0 where unknown, of image_transport's compressedDepth as PNG. Raises ImageError."""
-    try:
+    with naming(f"compressed depth of format {msg.format!r}"):
         said, data = Format.parse(msg.format), msg.data.tobytes()
-        if (
-            said.codec != "compresseddepth"
-            or said.encoding not in raw.DEPTH_ENCODINGS
-            or said.stored not in ("", "png")
-        ):
+        is_png = said.codec == "compresseddepth" and said.stored in ("", "png")
+        if not is_png or said.encoding not in raw.DEPTH_ENCODINGS:
             raise ImageError(f"expected one of {', '.join(raw.DEPTH_ENCODINGS)}, with compressedDepth png")
         if len(data) < _DEPTH_HEADER.size:
             raise ImageError(f"{len(data)} bytes are less than compressedDepth's header")
@@ -109,16 +104,28 @@ def decode_depth_message(msg: CompressedImage) -> NDArray[np.float32]:
         with np.errstate(divide="ignore", invalid="ignore"):  # depth = a / (stored - b), and 0 is unknown
             depth = np.float32(a) / (inverse - np.float32(b))
         return np.where((inverse > 0) & np.isfinite(depth) & (depth > 0), depth, np.float32(0))
-    except ImageError as error:
-        raise ImageError(f"compressed depth of format {msg.format!r}: {error}") from error
 
 
-def decode(data: bytes, out: NDArray[np.uint8] | None = None, white: WhiteLevel | None = None) -> NDArray[np.uint8]:
-    """RGB picture (H, W, 3) uint8 of a JPEG or PNG; `out` and `white` as in raw.decode.
+def decode(
+    data: bytes,
+    out: NDArray[np.uint8] | None = None,
+    white: WhiteLevel | None = None,
+    said: Format | None = None,
+) -> NDArray[np.uint8]:
+    """RGB picture (H, W, 3) uint8 of a JPEG or PNG; `out` and `white` as in raw.decode, `said` of a message.
 
     Raises ImageError, before decoding where more than raw.MAX_SIDE pixels are promised on a side.
     """
-    return _decode(data, out, white, None)
+    header = read_header(data)
+    target = out if out is not None and raw.fits(out, (header.height, header.width, 3)) else None
+    if said and said.is_mosaic and header.channels == 1:
+        return _decode_mosaic(data, header, said.encoding, target, white)
+    if isinstance(header, jpeg.Header):
+        return _of_size(jpeg.decode(data, target), header)
+    if said and not said.encoding and (header.channels, header.bits) == (1, 16):
+        raise ImageError("a PNG of one channel of 16 bits may be depth; expected a format that says, as 'mono16; png'")
+    bgr = raw.Encoding(header.bits, 3, cv2.COLOR_BGR2RGB)
+    return raw.to_rgb(_of_size(png.decode(data), header), bgr, target, white)
 
 
 def decode_depth(data: bytes, dtype: DTypeLike = np.uint16, metre: float = 1000) -> NDArray[np.float32]:
@@ -158,21 +165,6 @@ def read_header(data: bytes) -> jpeg.Header | png.Header:
     return header
 
 
-def _decode(
-    data: bytes, out: NDArray[np.uint8] | None, white: WhiteLevel | None, said: Format | None
-) -> NDArray[np.uint8]:
-    header = read_header(data)
-    target = out if out is not None and raw.fits(out, (header.height, header.width, 3)) else None
-    if said and said.is_mosaic and header.channels == 1:
-        return _decode_mosaic(data, header, said.encoding, target, white)
-    if isinstance(header, jpeg.Header):
-        return _of_size(jpeg.decode(data, target), header)
-    if said and not said.encoding and (header.channels, header.bits) == (1, 16):
-        raise ImageError("a PNG of one channel of 16 bits may be depth; expected a format that says, as 'mono16; png'")
-    bgr = raw.Encoding(header.bits, 3, cv2.COLOR_BGR2RGB)
-    return raw.to_rgb(_of_size(png.decode(data), header), bgr, target, white)
-
-
 def _decode_mosaic(
     data: bytes,
     header: jpeg.Header | png.Header,
@@ -182,7 +174,7 @@ def _decode_mosaic(
 ) -> NDArray[np.uint8]:
     """A mosaic of 16 bits that became a JPEG has 8."""
     if isinstance(header, jpeg.Header):
-        pixels, bits = jpeg.decode_grey(data), 8
+        pixels, bits = jpeg.decode(data, colors="GRAY")[..., 0], 8
     else:
         pixels, bits = png.decode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH), header.bits
     _of_size(pixels, header)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mono_depth_ros.io import compressed
-from mono_depth_ros.io.errors import ImageError
+from mono_depth_ros.io import compressed, opencv
+from mono_depth_ros.io.errors import ImageError, naming
 from mono_depth_ros.io.white import WhiteLevel
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".webp", ".avif", ".jp2", ".ppm", ".pgm")
@@ -33,16 +33,15 @@ def is_other_image(path: Path) -> bool:
 
 def read_color(path: Path, white: WhiteLevel | None = None) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of an image file; `white` as in raw.decode. Raises ImageError, which names it."""
-    data = _read(path)
-    try:
-        if compressed.codec_of(data):
+    with naming(path):
+        data = path.read_bytes()
+        if codec := compressed.codec_of(data):
             rgb = compressed.decode(data, white=white)  # which refuses what is not whole
-            return _by_opencv(data) if _may_be_turned(data) else rgb
+            may_be_turned = codec == "JPEG" and data.find(b"Exif\0\0", 0, 1 << 16) >= 0
+            return _by_opencv(data) if may_be_turned else rgb
         if (pictures := cv2.imcount(str(path))) > 1:
             raise ImageError(f"found {pictures} pictures in it, expected one")
         return _by_opencv(data)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
 
 
 def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) -> NDArray[np.float32]:
@@ -50,29 +49,11 @@ def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) ->
 
     Raises ImageError, which names the file.
     """
-    try:
-        return compressed.decode_depth(_read(path), dtype, metre)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
+    with naming(path):
+        return compressed.decode_depth(path.read_bytes(), dtype, metre)
 
 
 def _by_opencv(data: bytes) -> NDArray[np.uint8]:
     """RGB, turned as EXIF says."""
-    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if bgr is None:
-        raise ImageError("found no picture in it, expected a whole image file")
+    bgr = opencv.decode(data, cv2.IMREAD_COLOR, "found no picture in it, expected a whole image file")
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-def _may_be_turned(data: bytes) -> bool:
-    """Whether it is a JPEG with EXIF."""
-    return compressed.codec_of(data) == "JPEG" and data.find(b"Exif\0\0", 0, 1 << 16) >= 0
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise ImageError(f"{path}: no such file") from error
-    except OSError as error:
-        raise ImageError(f"{path}: {error}") from error

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mono_depth_ros.io.errors import ImageError, SourceError, raised
 from mono_depth_ros.io.files import IMAGE_SUFFIXES, is_image, is_other_image, read_color, read_depth
-from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess, read_calibration
+from mono_depth_ros.io.frames import Frame, Source, calibration_or_guess, read_calibration
 from mono_depth_ros.io.png import is_made_by
 from mono_depth_ros.io.white import WhiteLevel
 
@@ -20,7 +20,7 @@ _POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")
 _T = TypeVar("_T")
 
 
-class FolderSource:
+class FolderSource(Source):
     """Images by name, in rgb/ or in the folder itself, or one of them; what is known of them lies beside them.
 
     camera.yaml is the lens; stamps.csv has the columns frame (an image's name without its suffix) and stamp_s (seconds
@@ -33,8 +33,6 @@ class FolderSource:
         mixed_sizes: let the images differ in size from each other and from `camera`.
     """
 
-    rate, is_live = RATE, False
-
     def __init__(self, path: Path, mixed_sizes: bool = False) -> None:
         images = path / "rgb" if (path / "rgb").is_dir() else path
         files = [path] if path.is_file() else sorted((p for p in images.iterdir() if p.is_file()), key=_natural)
@@ -45,16 +43,15 @@ class FolderSource:
             raise _not_read(self._others[0])
         if not self._images:
             raise SourceError(f"{images}: found no image; expected files that end in {', '.join(IMAGE_SUFFIXES)}")
-        self.length: int | None = len(self._images)
+        self.length = len(self._images)
         beside = self._images[0].parent
         folder = beside.parent if beside.name == "rgb" else beside
         self._depth = folder / "depth"
         self._stamps = _read_table(folder / "stamps.csv", ("stamp_s",), self._images, _nanoseconds)
         self._poses = _read_table(folder / "poses.csv", _POSE, self._images, lambda *row: tuple(map(float, row)))
         self._mixed_sizes = mixed_sizes
-        calibration = read_calibration(folder) if mixed_sizes else None
-        if calibration:
-            self.camera, self.remark = calibration, ""
+        if mixed_sizes and (calibration := read_calibration(folder)):
+            self.camera = calibration
         else:
             height, width = self._first().shape[:2]
             self.camera, self.remark = calibration_or_guess(folder, width, height)

@@ -32,7 +32,7 @@ class Frame:
 
 
 class Source(Protocol):
-    """Frames in order, and what is known about them.
+    """Frames in order, and what is known about them; the base of each kind of source.
 
     Attributes:
         camera: the lens; assumed where nothing says, see remark.
@@ -43,16 +43,17 @@ class Source(Protocol):
     """
 
     camera: CameraModel
-    remark: str
-    rate: float
-    length: int | None
-    is_live: bool
+    remark: str = ""
+    rate: float = RATE
+    length: int | None = None
+    is_live: bool = False
 
     def frames(self, bad: Callable[[ImageError], None] = raised) -> Iterator[Frame]:
         """All frames; some sources never end. An image that cannot be read goes to `bad`. Raises SourceError."""
 
     def truth(self, index: int) -> NDArray[np.float32] | None:
         """Depth (H, W) of frame number index in metres along the optical axis, 0 where unknown, or None."""
+        return None
 
 
 def calibration_or_guess(folder: Path | None, width: int, height: int) -> tuple[CameraModel, str]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mono_depth_ros.io import opencv
 from mono_depth_ros.io.errors import ImageError
 
 try:
@@ -77,17 +78,8 @@ def read_header(data: bytes) -> Header:
     return header
 
 
-def decode(data: bytes, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) uint8 as it was stored, written into `out` where that is given. Raises ImageError."""
-    return _decode(data, "RGB", out)
-
-
-def decode_grey(data: bytes) -> NDArray[np.uint8]:
-    """(H, W) uint8 of a JPEG of one channel. Raises ImageError."""
-    return _decode(data, "GRAY", None).reshape(read_header(data)[1::-1])
-
-
-def _decode(data: bytes, colors: str, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+def decode(data: bytes, out: NDArray[np.uint8] | None = None, colors: str = "RGB") -> NDArray[np.uint8]:
+    """RGB (H, W, 3) or GRAY (H, W, 1), uint8, as it was stored; into `out` where that is given. Raises ImageError."""
     if simplejpeg is None:
         return _decode_by_opencv(data, colors, out)
     try:
@@ -103,14 +95,10 @@ def _decode(data: bytes, colors: str, out: NDArray[np.uint8] | None) -> NDArray[
 
 def _decode_by_opencv(data: bytes, colors: str, out: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     flags = cv2.IMREAD_COLOR if colors == "RGB" else cv2.IMREAD_GRAYSCALE
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise ImageError(f"damaged JPEG: OpenCV cannot decode it: {error}") from error
-    if pixels is None:
-        raise ImageError("damaged JPEG: OpenCV cannot decode it")
+    pixels = opencv.decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, "damaged JPEG: OpenCV cannot decode it")
     _refuse_painted(pixels)
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=out) if colors == "RGB" else pixels, np.uint8)
+    rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=out) if colors == "RGB" else pixels[..., None]
+    return np.asarray(rgb, np.uint8)
 
 
 def _refuse_painted(pixels: NDArray) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
+from mono_depth_ros.io import opencv
 from mono_depth_ros.io.errors import ImageError
 
 START = b"\x89PNG\r\n\x1a\n"
@@ -50,13 +50,7 @@ def read_header(data: bytes) -> Header:
 
 def decode(data: bytes, flags: int = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH) -> NDArray:
     """What OpenCV makes of it with these flags: BGR (H, W, 3) uint8 or uint16. Raises ImageError."""
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise ImageError(f"damaged PNG: OpenCV cannot decode it: {error}") from error
-    if pixels is None:
-        raise ImageError("damaged PNG: OpenCV cannot decode it")
-    return pixels
+    return opencv.decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, "damaged PNG: OpenCV cannot decode it")
 
 
 def encode(image: NDArray, software: str = "") -> bytes:

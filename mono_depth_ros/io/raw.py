@@ -126,6 +126,12 @@ def decode_depth(msg: RawImage) -> NDArray[np.float32]:
     return np.where(np.isfinite(depth) & (depth > 0), depth, np.float32(0))
 
 
+def millimetres(depth: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Depth in metres as REP-118's 16UC1: 0 for all that is not a depth of 1 mm to 65.535 m."""
+    rounded = np.rint(depth * np.float32(1000))
+    return np.where((rounded >= 1) & (rounded <= 65535), rounded, 0).astype(np.uint16)
+
+
 def check_size(width: int, height: int, smallest: int = 1) -> None:
     """Raise ImageError unless both sides are between `smallest` and MAX_SIDE pixels."""
     if not (smallest <= width <= MAX_SIDE and smallest <= height <= MAX_SIDE):

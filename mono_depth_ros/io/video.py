@@ -7,13 +7,13 @@ import cv2
 import numpy as np
 
 from mono_depth_ros.io.errors import ImageError, SourceError, raised
-from mono_depth_ros.io.frames import RATE, Frame, calibration_or_guess
+from mono_depth_ros.io.frames import Frame, Source, calibration_or_guess
 
 # What a container says of its length may be off by so much: frames, and share.
 _FEW, _SHARE = 2, 0.02
 
 
-class VideoSource:
+class VideoSource(Source):
     """A webcam by number, or a video file; camera.yaml beside the file is its lens."""
 
     def __init__(self, device: int | Path) -> None:
@@ -24,7 +24,7 @@ class VideoSource:
         width, height = (round(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         rate, length = capture.get(cv2.CAP_PROP_FPS), round(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         capture.release()
-        self.rate = rate if 1 <= rate <= 240 else RATE
+        self.rate = rate if 1 <= rate <= 240 else self.rate
         self.length = length if length > 0 else None
         folder = None if isinstance(device, int) else device.parent
         self.camera, self.remark = calibration_or_guess(folder, width, height)
@@ -50,7 +50,3 @@ class VideoSource:
             raise SourceError(f"{self._name}: found no frame in it")
         if self.length and number < self.length - max(_FEW, _SHARE * self.length):
             bad(ImageError(f"{self._name}: ends after {number} of {self.length} frames: it is cut short or damaged"))
-
-    def truth(self, index: int) -> None:
-        """Nobody knows."""
-        return None

@@ -10,9 +10,8 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from mono_depth_ros.camera import CameraModel, Rectifier
+from mono_depth_ros.camera import CameraModel, Rectifier, camera_from_info
 from mono_depth_ros.ros.doubts import Picture, doubts
-from mono_depth_ros.ros.images import camera_from_info
 from mono_depth_ros.ros.problems import Problems
 
 AREA = "camera_info"

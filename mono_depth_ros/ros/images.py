@@ -7,13 +7,12 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
 from mono_depth_ros.io import compressed, raw
-from mono_depth_ros.io.camera_info import camera_from_info
 from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.white import FULL, WhiteLevel
 from mono_depth_ros.ros import bridge
 from mono_depth_ros.ros.problems import Problems
 
-__all__ = ["AREA", "Decoder", "ImageError", "camera_from_info"]
+__all__ = ["AREA", "Decoder", "ImageError"]
 
 AREA = "image"
 

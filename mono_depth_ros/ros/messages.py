@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointFiel
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.io.raw import millimetres
 
 DEPTH_ENCODINGS = ("32FC1", "16UC1")
 
@@ -26,9 +27,7 @@ def depth_message(header: Header, depth: NDArray[np.float32], encoding: str = "3
     if encoding == "32FC1":
         return _image(header, depth.astype(np.float32, copy=False), encoding)
     if encoding == "16UC1":
-        millimetres = np.rint(depth * np.float32(1000))
-        representable = (millimetres >= 1) & (millimetres <= 65535)
-        return _image(header, np.where(representable, millimetres, 0).astype(np.uint16), encoding)
+        return _image(header, millimetres(depth), encoding)
     raise ValueError(f"depth encoding {encoding!r}; expected one of {', '.join(DEPTH_ENCODINGS)}")
 
 

@@ -17,10 +17,10 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from mono_depth_ros.camera import camera_from_info
 from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import doctor, environment
 from mono_depth_ros.ros.doubts import Picture, doubts, fitting_size
-from mono_depth_ros.ros.images import camera_from_info
 from mono_depth_ros.ros.observation import CAMERA_INFO, COMPRESSED, IMAGE, Endpoint, Frame, Info, Observation, Topic
 from mono_depth_ros.ros.outputs import CLEARING_POINTS, DEPTH
 from mono_depth_ros.ros.qos import KEPT_CAMERA_INFO

@@ -14,13 +14,12 @@ import pytest
 pytest.importorskip("rclpy")
 from std_msgs.msg import Header
 
-from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.camera import CameraModel, camera_from_info
 from mono_depth_ros.demo import player
 from mono_depth_ros.demo.player import odometry, paced, raw_camera_info
 from mono_depth_ros.demo.ros_process import StopRequest
 from mono_depth_ros.demo.tof import NOISE, TimeOfFlight
 from mono_depth_ros.io import Frame
-from mono_depth_ros.io.camera_info import camera_from_info
 from test.conftest import REPOSITORY
 
 

@@ -19,8 +19,8 @@ import psutil
 from demo.measures import read_sent
 from demo.recording import INFO, recorded_sets
 from demo.run import described
+from mono_depth_ros.camera import camera_from_info
 from mono_depth_ros.demo.sources import parse_source
-from mono_depth_ros.io.camera_info import camera_from_info
 from test.runs import TIMEOUT, finish, start
 
 

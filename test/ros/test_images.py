@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
-from mono_depth_ros.ros.images import Decoder, ImageError, camera_from_info
+from mono_depth_ros.camera import camera_from_info
+from mono_depth_ros.ros.images import Decoder, ImageError
 from mono_depth_ros.ros.problems import Problems
 
 

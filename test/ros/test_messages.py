@@ -13,12 +13,11 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.camera import CameraModel, camera_from_info
 from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import messages
 from mono_depth_ros.ros.gates import Gates
-from mono_depth_ros.ros.images import camera_from_info
 from test.conftest import fuzz
 
 NAN, INF = float("nan"), float("inf")

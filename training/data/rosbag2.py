@@ -11,9 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
+from mono_depth_ros.camera import camera_from_info
 from mono_depth_ros.io import ImageError, SourceError
 from mono_depth_ros.io import bag as bags
-from mono_depth_ros.io.camera_info import camera_from_info
 from mono_depth_ros.io.white import WhiteLevel
 from training.data.checks import checked_frame
 from training.data.frame import BadFrameError, RgbdDataset, RgbdFrame, take
