@@ -4,9 +4,8 @@ import re
 
 import torch
 
-from test.conftest import REPOSITORY
+from test.training.test_fit import run
 from training import throughput
-from training.cli import main
 from training.losses import DepthLoss, LossWeights
 from training.module import DepthModule
 
@@ -33,9 +32,8 @@ def test_every_weight_of_the_network_is_trained(monkeypatch):
     assert [name for name, weight in module.network.named_parameters() if torch.equal(weight, before[name])] == []
 
 
-def test_it_is_a_command_that_prints_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(throughput.torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(throughput, "WARM_UP_STEPS", 1)
-    config = str(REPOSITORY / "training/configs/ship.yaml")
-    main(["throughput", "--config", config, "--size", "32", "64", "--batch", "2", "--steps", "1"])
-    assert re.fullmatch(r"CPU: \d+ images/s of 32x64 in batches of 2, bf16-mixed\n", capsys.readouterr().out)
+def test_it_is_a_command_that_prints_one_line():
+    """In a process of its own: in that of all other tests, PyTorch 2.14's backward in bf16 has crashed now and then."""
+    sizes = ("--size", "32", "64", "--batch", "2", "--steps", "1")
+    printed = run("throughput", "--config", "training/configs/ship.yaml", *sizes)
+    assert re.fullmatch(r"CPU: \d+ images/s of 32x64 in batches of 2, bf16-mixed\n", printed)
