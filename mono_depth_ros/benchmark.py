@@ -28,7 +28,8 @@ def measure(checkpoint: Checkpoint, machine: Machine, seconds: float) -> str:
     Returns:
         a table in Markdown: milliseconds a frame (median), by backend and (height x width).
     """
-    sizes = [input_size(checkpoint.info.input_size, scale) for scale in SCALES]
+    native, multiple = checkpoint.info.input_size, checkpoint.info.multiple
+    sizes = [input_size(native, scale, multiple) for scale in SCALES] if multiple else [native]
     rows = []
     for choice in select.available(machine, bool(checkpoint.info.int8_sha256)):
         if choice.device != "tensorrt":
@@ -41,10 +42,10 @@ def measure(checkpoint: Checkpoint, machine: Machine, seconds: float) -> str:
     return markdown(("milliseconds a frame", *(f"{height}x{width}" for height, width in sizes)), rows)
 
 
-def input_size(native: Sequence[int], scale: float) -> tuple[int, int]:
+def input_size(native: Sequence[int], scale: float, multiple: int) -> tuple[int, int]:
     """The nearest (height, width) that the network takes."""
-    height, width = (max(round(side * scale), 32) for side in native)
-    return network_size(height, width, (height, width))
+    height, width = (max(round(side * scale), multiple) for side in native)
+    return network_size(height, width, (height, width), multiple)
 
 
 def milliseconds(backend: Backend, size: tuple[int, int], seconds: float) -> float:

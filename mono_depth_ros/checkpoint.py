@@ -23,6 +23,7 @@ from mono_depth_ros.errors import MonoDepthError
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
 FORMAT = 1
 STRIDE = 32
+OUTPUT_KINDS = ("metres", "log-metres", "disparity", "relative")
 _HEADER = "mono_depth_ros"
 
 
@@ -35,11 +36,15 @@ class CheckpointInfo:
     """What must travel with the weights, so that nobody guesses.
 
     Attributes:
-        architecture: arguments of `mono_depth_ros.network.DepthNetwork`.
-        input_size: (height, width) in pixels that the network was trained and judged at; multiples of 32.
-        focal_length: pixels, of the canonical camera at ``input_size``: a prediction is metric for that lens.
+        architecture: arguments of `mono_depth_ros.network.DepthNetwork`; empty for an ONNX graph alone.
+        input_size: (height, width) in pixels that the network was trained and judged at; multiples of ``multiple``.
+        focal_length: pixels, of the canonical camera at ``input_size``: a prediction is metric for that lens. None for
+            a network whose metres do not depend on the lens, or that knows none.
         max_depth: metres at which the network saturates, in the canonical camera.
         mean, std: of R, G and B in 0-255; the network's input is ``(rgb - mean) / std``.
+        output_kind: what the network gives, one of `OUTPUT_KINDS`: ``metres``, their logarithm, or up to a scale and a
+            shift depth (``relative``) or its inverse (``disparity``).
+        multiple: pixels of which both sides of its input are multiples; 0 where it takes ``input_size`` alone.
         metrics: held-out figures by name.
         data: every set that went into the weights.
         licence: of the weights.
@@ -49,10 +54,12 @@ class CheckpointInfo:
 
     architecture: dict[str, Any]
     input_size: tuple[int, int]
-    focal_length: float
+    focal_length: float | None
     max_depth: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    output_kind: str = "metres"
+    multiple: int = STRIDE
     metrics: dict[str, float] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     licence: str = ""
@@ -63,17 +70,23 @@ class CheckpointInfo:
     def __post_init__(self) -> None:
         for name in ("input_size", "mean", "std", "data"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
-        _expect(
-            "input_size", self.input_size, "two positive multiples of 32 (height, width)", self._input_size_is_valid
-        )
-        for name in ("focal_length", "max_depth"):
-            _expect(name, getattr(self, name), "a positive number", lambda v: 0 < v < np.inf)
+        _expect("output_kind", self.output_kind, f"one of {', '.join(OUTPUT_KINDS)}", lambda v: v in OUTPUT_KINDS)
+        _expect("multiple", self.multiple, "0 or a positive whole number", lambda v: type(v) is int and v >= 0)
+        sides = f"two positive multiples of {self.multiple or 1} (height, width)"
+        _expect("input_size", self.input_size, sides, self._input_size_is_valid)
+        lens = "a positive number, or None for any lens or an output without metres"
+        _expect("focal_length", self.focal_length, lens, lambda v: v is None or (self.is_metric and 0 < v < np.inf))
+        _expect("max_depth", self.max_depth, "a positive number", lambda v: 0 < v < np.inf)
         _expect("mean", self.mean, "three numbers", lambda v: len(v) == 3 and bool(np.isfinite(v).all()))
         _expect("std", self.std, "three positive numbers", lambda v: len(v) == 3 and min(v) > 0)
 
-    @staticmethod
-    def _input_size_is_valid(size: tuple[int, ...]) -> bool:
-        return len(size) == 2 and all(side > 0 and side % STRIDE == 0 for side in size)
+    def _input_size_is_valid(self, size: tuple[int, ...]) -> bool:
+        return len(size) == 2 and all(side > 0 and side % (self.multiple or 1) == 0 for side in size)
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether the network knows metres by itself."""
+        return self.output_kind in ("metres", "log-metres")
 
 
 @dataclass(frozen=True)

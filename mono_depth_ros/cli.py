@@ -25,6 +25,8 @@ EXTRAS = {
     "onnx": "export", "onnx_ir": "export", "onnxruntime": "onnxruntime", "onnxscript": "export", "rclpy": "ros",
     "rosbags": "demo", "timm": "torch", "torch": "torch", "torchvision": "torch",
 }  # fmt: skip
+# 0-255.
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,6 +103,22 @@ def parser() -> argparse.ArgumentParser:
     )
     export.add_argument("-o", "--output", type=Path, required=True, help="folder to write to")
     export.add_argument("--format", choices=("onnx", "openvino"), default="onnx")
+
+    seal = add("seal", run_seal, "make a checkpoint of any ONNX depth network", ())
+    seal.add_argument("network", type=Path, help="its ONNX file: (N, 3, H, W) to (N, 1, h, w)")
+    seal.add_argument("-o", "--output", type=Path, required=True, help=".safetensors file to write")
+    seal.add_argument("--output-kind", choices=checkpoints.OUTPUT_KINDS, required=True, help="what the network gives")
+    seal.add_argument(
+        "--input-size", type=int, nargs=2, metavar=("H", "W"), required=True, help="pixels it was made for"
+    )
+    seal.add_argument("--multiple", type=int, default=0, help="both sides' (default: it takes its input size alone)")
+    seal.add_argument("--mean", type=float, nargs=3, default=IMAGENET_MEAN, help="of R, G, B in 0-255 (ImageNet's)")
+    seal.add_argument("--std", type=float, nargs=3, default=IMAGENET_STD, help="of R, G, B in 0-255 (ImageNet's)")
+    seal.add_argument("--channel-order", choices=("rgb", "bgr"), default="rgb", help="of its input (default: rgb)")
+    seal.add_argument("--focal-length", type=float, help="pixels at that size that it is metric for (default: any)")
+    seal.add_argument("--max-depth", type=float, required=True, help="metres up to which it can tell")
+    seal.add_argument("--output-name", help="of its output (default: the first)")
+    seal.add_argument("--licence", required=True, help="of the weights")
 
     quantize = add("quantize", run_quantize, "add an int8 form, judged on frames with a limit", (checkpoint,))
     quantize.add_argument("source", help="200 frames or more: a folder (with depth/ where there is any) or a video")
@@ -194,7 +212,8 @@ def run_info(options: argparse.Namespace) -> None:
         "sha256": checkpoint.sha256,
         "architecture": ", ".join(f"{k}={v}" for k, v in info.architecture.items()),
         "input size": f"{info.input_size[1]}x{info.input_size[0]}",
-        "focal length": f"{info.focal_length:g} px at that size",
+        "output": info.output_kind,
+        "focal length": f"{info.focal_length:g} px at that size" if info.focal_length else "any",
         "range": f"to {info.max_depth:g} m with that lens",
         "metrics": ", ".join(f"{k}={v:.4g}" for k, v in info.metrics.items()),
         "data": ", ".join(info.data),
@@ -235,6 +254,25 @@ def run_export(options: argparse.Namespace) -> None:
     reference = TorchBackend(restore(checkpoint), checkpoint.info)
     difference = export.require_parity(reference, OpenVinoBackend(file), [noise])
     print(f"{file}: at most {1e3 * difference.worst:.2g} mm from PyTorch")
+
+
+def run_seal(options: argparse.Namespace) -> None:
+    """Make a checkpoint of an ONNX graph."""
+    from mono_depth_ros.adopt import adopt
+
+    info = checkpoints.CheckpointInfo(
+        architecture={},
+        input_size=tuple(options.input_size),
+        focal_length=options.focal_length,
+        max_depth=options.max_depth,
+        mean=tuple(options.mean),
+        std=tuple(options.std),
+        output_kind=options.output_kind,
+        multiple=options.multiple,
+        licence=options.licence,
+    )
+    sealed = adopt(options.network, info, options.output, options.channel_order, options.output_name)
+    print(f"sealed {sealed.path}, SHA-256 {sealed.sha256}")
 
 
 def run_quantize(options: argparse.Namespace) -> None:

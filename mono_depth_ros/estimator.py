@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 
 from mono_depth_ros import checkpoint as checkpoints
+from mono_depth_ros.alignment import NotMetricError
 from mono_depth_ros.backends import Backend, Maps, NotFiniteError, select
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
 from mono_depth_ros.picture import flaw
-from mono_depth_ros.prediction import Prediction
+from mono_depth_ros.prediction import METRES, Prediction
 
 MIN_DEPTH = 1e-3
 # Whatever the network says, sigma is a finite number above 0.
@@ -67,11 +68,16 @@ class DepthEstimator:
         Raises:
             CheckpointError: the checkpoint is missing or damaged.
             BackendError: no backend here meets the request, or each one failed to start.
-            ValueError: an option that does not exist, or an input size below 32 x 32.
+            ValueError: an option that does not exist, or an input size below 32 x 32, or one that the network does not
+                take.
         """
         loaded = checkpoints.load(checkpoint)
-        budget = input_size or loaded.info.input_size
-        started, choice = select.start(loaded, network_size(*budget, budget), backend, device, precision, threads)
+        info = loaded.info
+        budget = input_size or info.input_size
+        if not info.multiple and budget != info.input_size:
+            raise ValueError(f"input_size: found {budget}, expected {info.input_size}: the network takes that alone")
+        size = network_size(*budget, budget, info.multiple)
+        started, choice = select.start(loaded, size, backend, device, precision, threads)
         estimator = cls(loaded, started, budget)
         estimator.choice, estimator._threads = choice, threads
         return estimator
@@ -91,21 +97,36 @@ class DepthEstimator:
 
         Raises:
             ValueError: an image, a camera or an ``out`` of another shape.
+            NotMetricError: the network knows no metres; see `estimate`.
             NotFiniteError: the network gave values that are not finite, also in single precision.
             BackendError: the backend failed; `fall_back` may help.
         """
+        if not self.checkpoint.info.is_metric:
+            raise NotMetricError(
+                f"{self.checkpoint.path}: its output is {self.checkpoint.info.output_kind}, without a scale; expected "
+                "depths that another sensor knows (anchors), or a checkpoint whose output is metres"
+            )
+        return self.estimate(rgb, camera, out)
+
+    def estimate(self, rgb: np.ndarray, camera: CameraModel | None = None, out: Prediction | None = None) -> Prediction:
+        """`predict` by any network: `fuse` makes metres of what one says that knows none (`Prediction.kind`)."""
+        info = self.checkpoint.info
         started = perf_counter()
         image_size = _checked_size(rgb, camera)
         out = _checked(out, image_size) if out else Prediction(*np.empty((2, *image_size), np.float32))
 
         # Depth as the canonical camera would see it, and the logarithm of its error's scale.
-        depth, log_error = self._infer(rgb, network_size(*image_size, self.input_size))
+        size = network_size(*image_size, self.input_size, info.multiple)
+        depth, log_error = self._infer(rgb, size)
         inferred = perf_counter()
+        if info.output_kind == "log-metres":
+            cv2.exp(depth, depth)
 
         # Depth as this camera sees it: farther in proportion to its focal length.
-        scale = metric_scale(image_size, depth.shape, self.checkpoint.info, camera)
-        np.multiply(depth, np.float32(scale), out=depth)
-        np.clip(depth, np.float32(MIN_DEPTH), np.float32(self.checkpoint.info.max_depth * scale), out=depth)
+        if info.is_metric:
+            scale = metric_scale(image_size, size, info, camera)
+            np.multiply(depth, np.float32(scale), out=depth)
+            np.clip(depth, np.float32(MIN_DEPTH), np.float32(info.max_depth * scale), out=depth)
         _enlarge(depth, out.depth)
 
         # The error of ln(depth) is distributed as Laplace's, whose standard deviation is sqrt(2) times its scale.
@@ -123,11 +144,11 @@ class DepthEstimator:
             sigma.fill(BLIND_SIGMA)
 
         self.timings.update(network=inferred - started, scale=perf_counter() - inferred)
-        return Prediction(out.depth, sigma, why)
+        return Prediction(out.depth, sigma, why, METRES if info.is_metric else info.output_kind)
 
     def fall_back(self) -> None:
         """Leave a backend that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""
-        size = network_size(*self.input_size, self.input_size)
+        size = network_size(*self.input_size, self.input_size, self.checkpoint.info.multiple)
         self.backend, self.choice = select.start(self.checkpoint, size, device="cpu", threads=self._threads)
         self._wider = None
 
@@ -145,15 +166,21 @@ class DepthEstimator:
         raise NotFiniteError(f"{self.backend.name} on {self.backend.device} gave values that are not finite in fp32")
 
 
-def network_size(height: int, width: int, budget: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) for the network: the image's shape, as many pixels as ``budget``'s product, multiples of 32."""
+def network_size(height: int, width: int, budget: tuple[int, int], multiple: int = STRIDE) -> tuple[int, int]:
+    """(height, width) for the network: the image's shape, as many pixels as ``budget``'s product, multiples of such.
+
+    With ``multiple`` 0 the network takes one size alone, ``budget``, and the image is stretched to it.
+    """
+    if not multiple:
+        return budget
     pixels = budget[0] * budget[1]
-    if min(budget) < 1 or pixels < STRIDE * STRIDE:
-        raise ValueError(f"input_size: found {budget}, expected (height, width) of at least {STRIDE} x {STRIDE} pixels")
+    if min(budget) < 1 or pixels < multiple * multiple:
+        least = f"{multiple} x {multiple} pixels"
+        raise ValueError(f"input_size: found {budget}, expected (height, width) of at least {least}")
     ratio = math.sqrt(pixels / (height * width))
-    longest = pixels // STRIDE
-    sides = (STRIDE * round(min(side * ratio, longest) / STRIDE) for side in (height, width))
-    network_height, network_width = (max(side, STRIDE) for side in sides)
+    longest = pixels // multiple
+    sides = (multiple * round(min(side * ratio, longest) / multiple) for side in (height, width))
+    network_height, network_width = (max(side, multiple) for side in sides)
     return network_height, network_width
 
 
@@ -171,6 +198,8 @@ def metric_scale(
         info: has the canonical focal length.
         camera: of the image; None assumes the canonical field of view along the longer side.
     """
+    if info.focal_length is None:
+        return 1.0
     if camera is None:
         fx = fy = info.focal_length * max(image) / max(info.input_size)
     else:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from mono_depth_ros.prediction import Prediction
+from mono_depth_ros.alignment import align
+from mono_depth_ros.prediction import METRES, Prediction
 
 MOST_ANCHORS = 200
 # What becomes of an anchor: it is used, or dropped for a reason.
@@ -140,19 +141,29 @@ def fuse(prediction: Prediction, anchors: Anchors, prior: Prior | None = None) -
     return fuse_and_report(prediction, anchors, prior)[0]
 
 
+def in_metres(prediction: Prediction, anchors: Anchors) -> Prediction:
+    """The same; of a prediction without metres, its fit to the anchors that are measured. Raises `NotMetricError`."""
+    if prediction.kind == METRES:
+        return prediction
+    known = anchors[(_screen(anchors, prediction.depth.shape) == USED) & (anchors.bound == 0)]
+    return align(prediction, known.u, known.v, known.depth, known.sigma)
+
+
 def fuse_and_report(
     prediction: Prediction, anchors: Anchors, prior: Prior | None = None
 ) -> tuple[Prediction, dict[int, Report]]:
     """Correct a prediction, and say by source what became of the anchors.
 
     Args:
-        prediction: depth (H, W) metres, and sigma where the network knows it.
+        prediction: depth (H, W), and sigma where the network knows it; see `in_metres` for one without metres.
         anchors: of the same image, in any order; at most 200 of them, well spread, are used.
         prior: what is known of the network's errors; None is the shipped network's.
 
-    Returns a prediction with arrays of its own, and a `Report` for each source among the anchors.
+    Returns a prediction with arrays of its own, and a `Report` for each source among the anchors. Raises
+    `NotMetricError` where the anchors give no metres to a prediction without.
     """
     prior = prior or Prior()
+    prediction = in_metres(prediction, anchors)
     log_depth = cv2.log(prediction.depth)
     fate = _screen(anchors, log_depth.shape)
     used = np.flatnonzero(fate == USED)

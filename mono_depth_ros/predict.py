@@ -107,7 +107,7 @@ class Predictor:
             without_sigma = Prediction(np.empty(rgb.shape[:2], np.float32))
             return self._estimator.predict(rgb, rectifier.camera, without_sigma).depth
         u, v = rectifier.points(anchors.u, anchors.v)
-        prediction = self._estimator.predict(rgb, rectifier.camera)
+        prediction = self._estimator.estimate(rgb, rectifier.camera)
         prediction, reports = fuse_and_report(prediction, dataclasses.replace(anchors, u=u, v=v))
         used = sum(report.used for report in reports.values())
         dropped = [f"{number} {reason}" for report in reports.values() for reason, number in report.dropped.items()]

@@ -6,23 +6,28 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+# What ``depth`` holds, unless the network knows no metres.
+METRES = "metres"
 # A depth counts as right where it is within this factor of the truth, as in the metric delta < 1.25.
 RIGHT_WITHIN = 1.25
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Metric depth and its uncertainty.
+    """Metric depth and its uncertainty; or what a network says that knows no metres, for `fusion` to make some of.
 
     Attributes:
         depth: (H, W) float32, metres along the optical axis; finite and above 0.
         sigma: (H, W) float32, standard deviation of ln(depth) - ln(truth); None where nobody knows it.
         flaw: why nothing can be seen in the image, so that depth is a guess; empty where something can.
+        kind: ``metres``; else ``depth`` holds depth (``relative``) or 1 / depth (``disparity``) up to a scale and a
+            shift, any finite numbers.
     """
 
     depth: np.ndarray
     sigma: np.ndarray | None = None
     flaw: str = ""
+    kind: str = METRES
 
     @property
     def confidence(self) -> np.ndarray | None:

@@ -171,6 +171,8 @@ def test_a_newer_format_asks_for_an_update(sealed, monkeypatch):
     [
         ("input_size", (480, 650), "multiples of 32"),
         ("input_size", (480,), "multiples of 32"),
+        ("output_kind", "feet", "one of metres, log-metres, disparity, relative"),
+        ("multiple", 1.5, "0 or a positive whole number"),
         ("focal_length", 0.0, "a positive number"),
         ("focal_length", "518", "a positive number"),
         ("max_depth", float("nan"), "a positive number"),
@@ -246,6 +248,7 @@ def test_any_metadata_is_sound_or_an_error_even_where_its_seal_is_right(tmp_path
     except CheckpointError as error:
         assert str(path) in str(error)
         return
-    assert 0 < info.focal_length < np.inf and 0 < info.max_depth < np.inf
+    assert (info.focal_length is None or 0 < info.focal_length < np.inf) and 0 < info.max_depth < np.inf
+    assert info.output_kind in checkpoint.OUTPUT_KINDS and info.multiple >= 0
     assert len(info.mean) == len(info.std) == 3 and min(info.std) > 0 and np.isfinite(info.mean).all()
-    assert len(info.input_size) == 2 and all(side > 0 and side % 32 == 0 for side in info.input_size)
+    assert len(info.input_size) == 2 and all(side > 0 for side in info.input_size)

@@ -113,7 +113,8 @@ class Request:
         self._binding = session.io_binding()
         self._image = np.zeros((1, height, width, 3), np.uint8)
         self._bind_image()
-        self._maps = [np.empty((1, height, width), np.float32) for _ in session.get_outputs()]
+        # The graph does not say how large its maps are: one run does.
+        self._maps = [np.empty_like(m) for m in session.run(None, {"image": self._image})]
         for output, array in zip(session.get_outputs(), self._maps, strict=True):
             self._binding.bind_output(output.name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
 

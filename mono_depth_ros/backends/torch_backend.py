@@ -22,7 +22,9 @@ WARM_UP_RUNS = 3
 
 
 def restore(checkpoint: Checkpoint) -> DepthNetwork:
-    """The checkpoint's network in evaluation mode, float32, on the CPU. Raises `CheckpointError`."""
+    """The checkpoint's network in evaluation mode, float32, on the CPU. Raises `BackendError`, `CheckpointError`."""
+    if not checkpoint.info.architecture:
+        raise BackendError(f"torch: {checkpoint.path.name} is an ONNX graph; openvino and onnxruntime run that")
     try:
         network = DepthNetwork(**checkpoint.info.architecture)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in checkpoint.weights().items()})

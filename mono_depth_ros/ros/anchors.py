@@ -21,7 +21,7 @@ from sensor_msgs.msg import LaserScan, PointCloud2, Range
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.fusion import Anchors, Prior, Report, examine, fuse_and_report
+from mono_depth_ros.fusion import Anchors, Prior, Report, examine, fuse_and_report, in_metres
 from mono_depth_ros.landmarks import Landmarks
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import sensors
@@ -38,7 +38,7 @@ ODOMETRY = "odom"
 _KEPT = 10
 # Seconds after which publishers are looked at again.
 _CHECK_PERIOD = 1.0
-_NOTHING = Anchors(*np.empty((4, 0)))
+NOTHING = Anchors(*np.empty((4, 0)))
 
 
 class _Kind(NamedTuple):
@@ -100,6 +100,8 @@ class AnchorInputs:
     ) -> Prediction:
         """The prediction as the other sensors correct it; the same one where they say nothing.
 
+        To a network without metres every sensor gives them, trusted or not: a scale of its own it could not defend.
+
         Args:
             prediction: of the image.
             header: of the image.
@@ -108,12 +110,13 @@ class AnchorInputs:
             seen: (H, W), where the lens sees anything; None is everywhere.
         """
         if not self._ledgers:
-            return prediction
+            return in_metres(prediction, NOTHING)
         self._check_publishers()
         found = self._of_sensors(header, camera)
+        prediction = in_metres(prediction, Anchors.together([NOTHING, *found.values()]))
         if self._landmarks:
             found[LANDMARKS] = self._of_landmarks(header, camera, rgb, prediction.depth, seen)
-        anchors = Anchors.together([found.get(name, _NOTHING) for name in SOURCES])
+        anchors = Anchors.together([found.get(name, NOTHING) for name in SOURCES])
         is_trusted = np.isin(anchors.source, [n for n in range(len(SOURCES)) if self._monitor.trusts(n)])
         reports = examine(prediction, anchors[~is_trusted], self._prior) if not is_trusted.all() else {}
         if is_trusted.any():
@@ -192,12 +195,12 @@ class AnchorInputs:
         robot = self._track.at(stamp) if ODOMETRY not in self._refused else None
         ledger.dropped = Counter({"images without odometry": int(robot is None)})
         if robot is None:
-            return _NOTHING
+            return NOTHING
         try:
             pose = robot @ self._place_of_camera(header)
         except PoseUnknownError as error:
             self._problems.error(LANDMARKS, "unusable", f"{LANDMARKS}: {error}")
-            return _NOTHING
+            return NOTHING
         gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         anchors = self._landmarks.update(gray, depth, camera, pose, stamp, seen)
         ledger.received, ledger.age = ledger.received + 1, 0.0

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.checkpoint import CheckpointError
 from mono_depth_ros.estimator import DepthEstimator, metric_scale, network_size
 from mono_depth_ros.fusion import Prior
 from mono_depth_ros.prediction import Prediction
@@ -31,12 +32,19 @@ class NodeEstimator:
             input_size=(height, width) if height else None,
             threads=settings.threads,
         )
+        checkpoint = self._estimator.checkpoint
+        has_sensor = settings.anchor_range or settings.anchor_scan or settings.anchor_points
+        if not checkpoint.info.is_metric and not has_sensor:
+            raise CheckpointError(
+                f"{checkpoint.path}: its output is {checkpoint.info.output_kind}, without a scale; expected one whose "
+                "output is metres, or a sensor that gives it some: anchor_scan, anchor_points or anchor_range"
+            )
 
     def predict(self, rgb: NDArray[np.uint8], camera: CameraModel | None, out: Prediction) -> Prediction:
-        """DepthEstimator.predict; an accelerator that fails is left for the CPU, from this frame on."""
+        """DepthEstimator.estimate; an accelerator that fails is left for the CPU, from this frame on."""
         backend, retried = self._estimator.backend, self._estimator.retried
         try:
-            prediction = self._estimator.predict(rgb, camera, out)
+            prediction = self._estimator.estimate(rgb, camera, out)
         except NotFiniteError:
             raise
         except BackendError as error:
@@ -45,7 +53,7 @@ class NodeEstimator:
             self._estimator.fall_back()
             text = f"{error}; running on the CPU from here on. Clean up and configure to go back to {backend.device}"
             self._problems.stand(AREA, "fallback", text, is_error=True)
-            prediction = self._estimator.predict(rgb, camera, out)
+            prediction = self._estimator.estimate(rgb, camera, out)
         if self._estimator.retried > retried:
             text = f"values in {backend.precision} were not finite; this frame was computed again in fp32"
             self._problems.warn(AREA, "not finite", text)
@@ -55,7 +63,7 @@ class NodeEstimator:
         """Metres beyond which a depth in an image of this (height, width) only says that it is far."""
         info = self._estimator.checkpoint.info
         image = shape[0], shape[1]
-        size = network_size(*image, self._estimator.input_size)
+        size = network_size(*image, self._estimator.input_size, info.multiple)
         return _SATURATED * info.max_depth * metric_scale(image, size, info, camera)
 
     def prior(self) -> Prior:

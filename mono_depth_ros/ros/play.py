@@ -17,8 +17,11 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from mono_depth_ros.backends import BackendError
+from mono_depth_ros.fusion import in_metres
 from mono_depth_ros.io import ImageError, SourceError, bag
 from mono_depth_ros.io.topics import looks_rectified
+from mono_depth_ros.prediction import Prediction
+from mono_depth_ros.ros.anchors import NOTHING
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -61,7 +64,7 @@ class Player:
         composer = Composer(_AsGiven(), problems)
         estimator = NodeEstimator(settings, problems)
         decoder = Decoder(self.image, problems)
-        self._pipeline = Pipeline(decoder, self._cameras, estimator, lambda prediction, *_: prediction, composer)
+        self._pipeline = Pipeline(decoder, self._cameras, estimator, _without_sensors, composer)
         self._settings = settings.changed({"camera_info_timeout": 0.0})
         self._rectified = settings.image_is == "rectified" or (
             settings.image_is == "auto" and looks_rectified(self.image)[0]
@@ -114,6 +117,11 @@ class Player:
         found = [deserialize_message(bytes(data), CameraInfo) for _, _, data in self._reader.messages(connections)]
         self._cameras.receive(found[0])
         return {_nanoseconds(info.header): info for info in found}
+
+
+def _without_sensors(prediction: Prediction, *_: Any) -> Prediction:
+    """The prediction itself. Raises `NotMetricError`."""
+    return in_metres(prediction, NOTHING)
 
 
 class _AsGiven(Orientation):

@@ -1,10 +1,14 @@
 """The node's estimator leaves an accelerator that fails in mid-stream and says so."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mono_depth_ros import checkpoint
 from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.checkpoint import CheckpointError
 from mono_depth_ros.estimator import DepthEstimator
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -62,10 +66,20 @@ def test_a_cpu_that_fails_has_nothing_to_fall_back_to(estimator, lines, monkeypa
     def fail(*_):
         raise BackendError("openvino on cpu in fp32 failed: no")
 
-    monkeypatch.setattr(DepthEstimator, "predict", fail)
+    monkeypatch.setattr(DepthEstimator, "estimate", fail)
     with pytest.raises(BackendError, match="openvino on cpu"):
         estimator.predict(picture(), None, memory())
     assert not lines
+
+
+def test_a_network_without_metres_is_refused_unless_a_sensor_gives_it_some(sealed_checkpoint, tmp_path):
+    info = replace(sealed_checkpoint.info, output_kind="disparity", focal_length=None)
+    path = tmp_path / "relative.safetensors"
+    checkpoint.save(path, info, sealed_checkpoint.weights(), sealed_checkpoint.onnx().read_bytes())
+    settings = Settings(checkpoint=str(path), device="cpu")
+    with pytest.raises(CheckpointError, match=r"relative\.safetensors: its output is disparity, .* or a sensor"):
+        NodeEstimator(settings, Problems(print, print))
+    NodeEstimator(settings.changed({"anchor_scan": True}), Problems(print, print))
 
 
 class Overflowing:
