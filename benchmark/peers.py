@@ -48,7 +48,9 @@ DEPTH_ANYTHING = Peer(
 )
 METER = Peer("METER-XXS", "Papa et al. 2023, as released", (192, 256), "training.baselines.meter", "Meter")
 
-PEERS = {peer.name: peer for peer in (FAST_DEPTH, FCRN, DEPTH_ANYTHING, METER)}
+YOLO = Peer("YOLO26n-depth", "Ultralytics 2026", (768, 768), "benchmark.yolo26_depth", "Yolo26Depth")
+
+PEERS = {peer.name: peer for peer in (FAST_DEPTH, FCRN, DEPTH_ANYTHING, METER, YOLO)}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import sys
 
 from training import ablation, average, compare, distill, prepare, seal, throughput
-from training.anchors import prior, table
+from training.anchors import bag, prior, table
 from training.lightning_cli import run_lightning
 
 OWN_COMMANDS = {
@@ -14,6 +14,7 @@ OWN_COMMANDS = {
     "compare": compare.main,
     "distill": distill.main,
     "prepare": prepare.main,
+    "scan-bag": bag.main,
     "seal": seal.main,
     "throughput": throughput.main,
 }

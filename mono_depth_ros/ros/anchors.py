@@ -20,12 +20,13 @@ from rclpy.time import Time
 from sensor_msgs.msg import LaserScan, PointCloud2, Range
 from std_msgs.msg import Header
 
+from mono_depth_ros import readings
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.fusion import Anchors, Prior, Report, examine, fuse_and_report, in_metres
 from mono_depth_ros.landmarks import Landmarks
+from mono_depth_ros.poses import Pose, PoseUnknownError, Track, inverse, pose_of, seconds
 from mono_depth_ros.prediction import Prediction
-from mono_depth_ros.ros import sensors
-from mono_depth_ros.ros.frames import Pose, PoseUnknownError, Track, Tree, inverse, pose_of, seconds
+from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.outputs import TYPES
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
@@ -45,14 +46,14 @@ class _Kind(NamedTuple):
     """A sensor's message type, what reads it, and the prefix of its parameters."""
 
     message: type
-    read: Callable[[Any, float], sensors.Reading]
+    read: Callable[[Any, float], readings.Reading]
     prefix: str
 
 
 KINDS = {
-    RANGE: _Kind(Range, sensors.of_range, "anchor_range"),
-    SCAN: _Kind(LaserScan, sensors.of_scan, "anchor_scan"),
-    POINTS: _Kind(PointCloud2, sensors.of_cloud, "anchor_points"),
+    RANGE: _Kind(Range, readings.of_range, "anchor_range"),
+    SCAN: _Kind(LaserScan, readings.of_scan, "anchor_scan"),
+    POINTS: _Kind(PointCloud2, readings.of_cloud, "anchor_points"),
 }
 
 
@@ -155,7 +156,7 @@ class AnchorInputs:
                 continue
             try:
                 anchors = self._of_message(KINDS[topic], message, ledger, header, camera)
-            except (PoseUnknownError, sensors.ReadingError) as error:
+            except (PoseUnknownError, readings.ReadingError) as error:
                 self._problems.error(topic, "unusable", f"{self._node.resolve_topic_name(topic)}: {error}")
                 continue
             if anchors is not None:
@@ -177,7 +178,7 @@ class AnchorInputs:
         motion = self._motion(header, then)
         if motion is not None:
             place, moved = motion @ place, 0.0
-        anchors = projected(reading, place, moved, camera)
+        anchors = readings.projected(reading, place, moved, camera)
         if outside := len(reading.points) - len(anchors):
             ledger.dropped["outside the image"] += outside
         return anchors
@@ -286,34 +287,6 @@ class AnchorInputs:
             facts["scale"] = f"{report.scale:.3f}"
             dropped.update(report.dropped)
         return facts | {f"dropped: {reason}": str(number) for reason, number in sorted(dropped.items()) if number}
-
-
-def projected(reading: sensors.Reading, pose: Pose, moved: float, camera: CameraModel) -> Anchors:
-    """A reading as anchors in a camera.
-
-    Args:
-        reading: of a sensor.
-        pose: (4, 4), the sensor in the camera's frame.
-        moved: metres by which the robot may have moved between reading and image.
-        camera: of the image, a pinhole.
-    """
-    points = reading.points @ pose[:3, :3].T + pose[:3, 3]
-    in_front = points[:, 2] > 0.01
-    depth = np.where(in_front, points[:, 2], 1.0)
-    u = camera.fx * points[:, 0] / depth + camera.cx
-    v = camera.fy * points[:, 1] / depth + camera.cy
-    inside = in_front & (u >= 0) & (v >= 0) & (u <= camera.width - 1) & (v <= camera.height - 1)
-    half = math.tan(reading.field_of_view / 2)
-    # A beam's range is radial and depth is along the axis: the mean of sqrt(1 + r^2) over a disc of radius half.
-    oblique = 2 / 3 * ((1 + half**2) ** 1.5 - 1) / half**2 if half > 0 else 1.0
-    return Anchors(
-        u=u[inside],
-        v=v[inside],
-        depth=depth[inside] / oblique,
-        sigma=np.hypot(reading.sigma, moved / depth)[inside],
-        radius=np.full(np.count_nonzero(inside), half * math.sqrt(camera.fx * camera.fy)),
-        bound=reading.bound[inside],
-    )
 
 
 class _Inbox:

@@ -11,7 +11,8 @@ from rclpy.time import Time
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
-from mono_depth_ros.ros.frames import PoseUnknownError, Tree, rotation_of
+from mono_depth_ros.poses import PoseUnknownError, rotation_of
+from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.qos import IMU_INPUT, OVERRIDABLE
 

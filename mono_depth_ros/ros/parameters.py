@@ -10,8 +10,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from mono_depth_ros.backends.select import BACKENDS, DEVICES, PRECISIONS
+from mono_depth_ros.poses import pose_of
 from mono_depth_ros.ros.distributions import given_parameters
-from mono_depth_ros.ros.frames import pose_of
 from mono_depth_ros.ros.messages import DEPTH_ENCODINGS
 from mono_depth_ros.scan import SCAN_FORMATS
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.ros.anchors import projected
-from mono_depth_ros.ros.frames import pose_of
-from mono_depth_ros.ros.sensors import Reading
+from mono_depth_ros.poses import pose_of
+from mono_depth_ros.readings import Reading, projected
 
 CAMERA = CameraModel(width=320, height=240, fx=200.0, fy=100.0, cx=160.0, cy=120.0)
 HERE = np.eye(4)

@@ -96,6 +96,9 @@ class Rosbag2(RgbdDataset):
         except SourceError as error:
             raise BadFrameError(str(error)) from error
 
+    def _has(self, topic: str) -> bool:
+        return any(connection.topic == topic for connection in _opened(self.source, os.getpid()).connections)
+
     def _message(self, topic: str, time: int) -> Any:
         return next(self._messages(topic, time))[1]
 

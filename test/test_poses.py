@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation, Slerp
 
-from mono_depth_ros.ros.frames import Track, inverse, pose_of
+from mono_depth_ros.poses import Track, inverse, pose_of
 
 
 def quaternion(degrees: float, axis=(0, 0, 1)) -> np.ndarray:

@@ -1,25 +1,23 @@
-"""What other sensors' messages say: points and beams in the sensor's own frame, as far as they can be believed."""
+"""What other sensors' messages say: points and beams in the sensor's own frame, as far as they can be believed.
+
+The messages are ROS's own or a bag reader's, which have the same fields.
+"""
 
 import math
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
+
+from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.fusion import Anchors
 
 # A dense cloud is thinned to about this many points before anything else is done with it.
 _ENOUGH = 4000
-_NUMBERS = {
-    PointField.INT8: "i1",
-    PointField.UINT8: "u1",
-    PointField.INT16: "i2",
-    PointField.UINT16: "u2",
-    PointField.INT32: "i4",
-    PointField.UINT32: "u4",
-    PointField.FLOAT32: "f4",
-    PointField.FLOAT64: "f8",
-}
+# By sensor_msgs/PointField.datatype.
+_NUMBERS = dict(enumerate(("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"), start=1))
 
 
 class ReadingError(ValueError):
@@ -45,7 +43,7 @@ class Reading:
     dropped: Counter[str]
 
 
-def of_range(message: Range, sigma: float) -> Reading:
+def of_range(message: Any, sigma: float) -> Reading:
     """The beam along x of a sensor_msgs/Range; +-Inf are bounds (REP-117). Raises ReadingError."""
     if not 0 <= message.field_of_view < math.pi:
         raise ReadingError(f"field_of_view: found {message.field_of_view}, expected 0 to pi radians")
@@ -54,7 +52,7 @@ def of_range(message: Range, sigma: float) -> Reading:
     return _rays(point, distance, message.min_range, message.max_range, sigma, message.field_of_view)
 
 
-def of_scan(message: LaserScan, sigma: float) -> Reading:
+def of_scan(message: Any, sigma: float) -> Reading:
     """The rays of a LaserScan, in the plane z = 0 of its frame; +-Inf are bounds (REP-117). Raises ReadingError."""
     ranges = np.asarray(message.ranges, np.float64)
     if not len(ranges):
@@ -67,7 +65,7 @@ def of_scan(message: LaserScan, sigma: float) -> Reading:
     return _rays(directions, ranges, message.range_min, message.range_max, sigma, 0.0)
 
 
-def of_cloud(message: PointCloud2, sigma: float) -> Reading:
+def of_cloud(message: Any, sigma: float) -> Reading:
     """The points of a PointCloud2 with fields x, y, z, and perhaps sigma or variance (of the distance, metres).
 
     Raises ReadingError where a field is missing, or the data are not as long as they should be.
@@ -102,10 +100,38 @@ def of_cloud(message: PointCloud2, sigma: float) -> Reading:
     return Reading(points[good], share[good], np.zeros(np.count_nonzero(good), np.int64), 0.0, +dropped)
 
 
+def projected(reading: Reading, pose: NDArray[np.float64], moved: float, camera: CameraModel) -> Anchors:
+    """A reading as anchors in a camera.
+
+    Args:
+        reading: of a sensor.
+        pose: (4, 4), the sensor in the camera's frame.
+        moved: metres by which the robot may have moved between reading and image.
+        camera: of the image, a pinhole.
+    """
+    points = reading.points @ pose[:3, :3].T + pose[:3, 3]
+    in_front = points[:, 2] > 0.01
+    depth = np.where(in_front, points[:, 2], 1.0)
+    u = camera.fx * points[:, 0] / depth + camera.cx
+    v = camera.fy * points[:, 1] / depth + camera.cy
+    inside = in_front & (u >= 0) & (v >= 0) & (u <= camera.width - 1) & (v <= camera.height - 1)
+    half = math.tan(reading.field_of_view / 2)
+    # A beam's range is radial and depth is along the axis: the mean of sqrt(1 + r^2) over a disc of radius half.
+    oblique = 2 / 3 * ((1 + half**2) ** 1.5 - 1) / half**2 if half > 0 else 1.0
+    return Anchors(
+        u=u[inside],
+        v=v[inside],
+        depth=depth[inside] / oblique,
+        sigma=np.hypot(reading.sigma, moved / depth)[inside],
+        radius=np.full(np.count_nonzero(inside), half * math.sqrt(camera.fx * camera.fy)),
+        bound=reading.bound[inside],
+    )
+
+
 _USED = ("x", "y", "z", "sigma", "variance")
 
 
-def _column(raw: NDArray[np.uint8], field: PointField, is_bigendian: bool) -> NDArray[np.float64]:
+def _column(raw: NDArray[np.uint8], field: Any, is_bigendian: bool) -> NDArray[np.float64]:
     if field.datatype not in _NUMBERS:
         raise ReadingError(f"field {field.name}: found datatype {field.datatype}, expected 1 to 8")
     kind = np.dtype(_NUMBERS[field.datatype]).newbyteorder(">" if is_bigendian else "<")

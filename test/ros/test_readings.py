@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
 
-from mono_depth_ros.ros.sensors import ReadingError, of_cloud, of_range, of_scan
+from mono_depth_ros.readings import ReadingError, of_cloud, of_range, of_scan
 
 INF = math.inf
 
