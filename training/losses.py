@@ -185,7 +185,8 @@ class PerceptualLoss(nn.Module):
 
     Args:
         network: ``resnet50`` (the paper's), or any timm model to stand in for it, compared at its first three maps.
-        weights: None fetches ImageNet weights from torchvision's or timm's hub; else see `training.pretrained.locate`.
+        weights: None fetches ImageNet weights from torchvision's or timm's hub; ``random`` takes none, where only the
+            time counts; else see `training.pretrained.locate`.
         max_depth: metres that become 1.
 
     Raises:
@@ -237,7 +238,8 @@ class ResNet50Maps(nn.Module):
     def __init__(self, weights: str | None) -> None:
         super().__init__()
         network = resnet50()
-        network.load_state_dict(read_weights(weights) if weights else fetch_resnet50())
+        if weights != "random":
+            network.load_state_dict(read_weights(weights) if weights else fetch_resnet50())
         stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.stages = nn.ModuleList([stem, network.layer1, network.layer2])
 
@@ -253,5 +255,6 @@ class ResNet50Maps(nn.Module):
 def encoder_maps(name: str, weights: str | None) -> nn.Module:
     """The first three maps of a timm encoder."""
     encoder = timm.create_model(name, features_only=True, out_indices=(0, 1, 2))
-    load_pretrained(encoder, name, weights)
+    if weights != "random":
+        load_pretrained(encoder, name, weights)
     return encoder

@@ -1,9 +1,9 @@
 """Metrics of depth under the evaluation protocol: a row an image, their means and bootstrap intervals.
 
-The protocol: full resolution, predictions clamped to [1e-3, 10] m, valid truth strictly inside that range and inside
-the Eigen crop, averaged over images, no alignment. Beside them: the same after each prediction was scaled to its
-image's median truth, which shows what is wrong but the scale; the RMSE of the pixels of all images together; and how
-well edges of depth are found, as an F-measure over all images.
+The protocol: full resolution, predictions clamped to [1e-3, 10] m (or up to the network's own range), valid truth
+strictly inside that range and inside the Eigen crop, averaged over images, no alignment. Beside them: the same after
+each prediction was scaled to its image's median truth, which shows what is wrong but the scale; the RMSE of the pixels
+of all images together; and how well edges of depth are found, as an F-measure over all images.
 """
 
 import math
@@ -35,39 +35,35 @@ def eigen_crop(height: int, width: int) -> Tensor:
     return inside
 
 
-def valid_pixels(truth: Tensor) -> Tensor:
-    """Boolean mask of truth (..., H, W) inside the protocol's range."""
-    return (truth > MIN_DEPTH) & (truth < MAX_DEPTH)
-
-
-def image_row(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
+def image_row(prediction: Tensor, truth: Tensor, mask: Tensor, max_depth: float = MAX_DEPTH) -> Tensor:
     """One image's metrics: those of `MEANS`, then the sums of `SUMS`.
 
     Args:
         prediction: (H, W) metres.
         truth: (H, W) metres.
         mask: (H, W) bool; at least one pixel.
+        max_depth: metres that predictions are clamped to.
     """
     y, p = truth[mask].double(), prediction[mask].double()
-    plain = figures(p, y)
-    absrel, rmse, _, delta1 = figures(p * (y.median() / p.median()), y)[:4]
-    squared = (p.clamp(MIN_DEPTH, MAX_DEPTH) - y).square().sum()
-    sums = [squared, squared.new_tensor(float(len(y))), *edge_counts(prediction, truth, mask).double()]
+    clamped, aligned = (values.clamp(MIN_DEPTH, max_depth) for values in (p, p * (y.median() / p.median())))
+    absrel, rmse, _, delta1 = figures(aligned, y)[:4]
+    squared = (clamped - y).square().sum()
+    edges = edge_counts(prediction.clamp(MIN_DEPTH, max_depth), truth, mask)
+    plain, sums = figures(clamped, y), [squared, squared.new_tensor(float(len(y))), *edges.double()]
     return torch.stack([*plain, absrel, rmse, delta1, *sums])
 
 
 def figures(prediction: Tensor, truth: Tensor) -> Tensor:
     """The metrics of `NAMES` (6,) of pixels (n,) in metres."""
-    p = prediction.clamp(MIN_DEPTH, MAX_DEPTH)
-    error, ratio = p - truth, torch.maximum(p / truth, truth / p)
+    error, ratio = prediction - truth, torch.maximum(prediction / truth, truth / prediction)
     deltas = [(ratio < 1.25**k).double().mean() for k in (1, 2, 3)]
-    log10 = (p.log10() - truth.log10()).abs().mean()
+    log10 = (prediction.log10() - truth.log10()).abs().mean()
     return torch.stack([(error.abs() / truth).mean(), error.square().mean().sqrt(), log10, *deltas])
 
 
 def depth_edges(depth: Tensor, mask: Tensor) -> Tensor:
     """Boolean (H, W): depth differs by over 15 % from the right or lower neighbour, and both are in the mask."""
-    log = torch.where(mask, depth.clamp(MIN_DEPTH, MAX_DEPTH), 1).log()
+    log = torch.where(mask, depth, 1).log()
     edges = torch.zeros_like(mask)
     edges[:, :-1] |= (log.diff(dim=1).abs() > EDGE) & mask[:, 1:] & mask[:, :-1]
     edges[:-1] |= (log.diff(dim=0).abs() > EDGE) & mask[1:] & mask[:-1]
@@ -94,19 +90,23 @@ def whole(rows: list[Tensor] | Tensor, columns: int) -> np.ndarray:
 
 
 class DepthMetrics(Metric):
-    """Rows of `image_row`, gathered over processes; `compute` gives their means and the figures of all pixels."""
+    """Rows of `image_row`, gathered over processes; `compute` gives their means and the figures of all pixels.
+
+    max_depth: metres that predictions are clamped to.
+    """
 
     rows: list[Tensor]
 
-    def __init__(self) -> None:
+    def __init__(self, max_depth: float = MAX_DEPTH) -> None:
         super().__init__()
+        self.max_depth = max_depth
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> None:
         """Add a batch (N, 1, H, W); an image without valid pixels has no error and adds nothing."""
         for p, y, m in zip(prediction[:, 0], truth[:, 0], mask[:, 0], strict=True):
             if m.any():
-                self.rows.append(image_row(p, y, m)[None])
+                self.rows.append(image_row(p, y, m, self.max_depth)[None])
 
     def table(self) -> np.ndarray:
         """All rows (images, columns of `MEANS` and `SUMS`)."""

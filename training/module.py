@@ -16,7 +16,7 @@ from mono_depth_ros import checkpoint
 from mono_depth_ros.network import DepthNetwork
 from training.losses import DepthLoss, log_difference
 from training.lsq import quantise
-from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop, valid_pixels
+from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop
 from training.pretrained import load_pretrained
 from training.report import write_reliability, write_report
 
@@ -83,19 +83,24 @@ class DepthModule(pl.LightningModule):
         set_drop_path(self.network, drop_path)
         if quantise_bits:
             quantise(self.network, quantise_bits)
+        freeze_unused(self.network, loss)
         self.loss = loss
         self.has_weights = False
-        self.depth_metrics, self.error_metrics = DepthMetrics(), ErrorMetrics()
+        self.depth_metrics, self.error_metrics = DepthMetrics(max_depth), ErrorMetrics()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note that Lightning brings the weights, and plan the rest of the learning rate by this configuration.
 
-        The schedule's own plan would end in mid-run where ``max_epochs``, the batch or the frames are others now.
+        The schedule's own plan would end in mid-run where ``max_epochs``, the batch or the frames are others now. The
+        new plan goes on behind as many epochs, whose steps are more or fewer with another batch.
         """
         self.has_weights = True
         for schedule in checkpoint.get("lr_schedulers", []):
             for planned in ("total_steps", "_schedule_phases"):
                 schedule.pop(planned, None)
+            if self.trainer.state.fn == "fit" and self.trainer.max_epochs:
+                epoch = self.trainer.estimated_stepping_batches / self.trainer.max_epochs  # in steps
+                schedule["last_epoch"] = round(epoch * (checkpoint["epoch"] + 1))
 
     def on_fit_start(self) -> None:
         """Start from the checkpoint named, or from ImageNet's weights."""
@@ -164,7 +169,7 @@ class DepthModule(pl.LightningModule):
         """Add frames whose ``depth`` is in metres of their own camera and ``scale`` is f / f_canonical."""
         truth = batch["depth"]
         depth, log_error = self.metric_depth(batch)
-        mask = batch["mask"] & valid_pixels(truth) & eigen_crop(*truth.shape[-2:]).to(truth.device)
+        mask = batch["mask"] & eigen_crop(*truth.shape[-2:]).to(truth.device)
         self.depth_metrics.update(depth, truth, mask)
         if log_error is not None:
             residual = log_difference(depth, truth, mask).abs()
@@ -198,7 +203,7 @@ class DepthModule(pl.LightningModule):
             table, errors = self.depth_metrics.table(), self.error_metrics.table()
         if self.trainer.is_global_zero:
             folder = Path(self.trainer.default_root_dir)
-            write_report(folder, results, table)
+            write_report(folder, results, table, self.hparams["max_depth"])
             if self.network.error_head:
                 write_reliability(folder / "reliability.png", errors)
 
@@ -232,6 +237,14 @@ def parameter_groups(network: nn.Module, encoder_lr: float, lr: float, weight_de
         }
         for (in_encoder, is_vector), parameters in groups.items()
     ]
+
+
+def freeze_unused(network: nn.Module, loss: DepthLoss) -> None:
+    """Freeze what no loss reaches: several processes (DDP) would wait for its gradient for ever."""
+    if isinstance(network, DepthNetwork):
+        network.requires_grad_(bool(loss.terms))
+        if network.error_head:
+            network.error_head.requires_grad_(bool(loss.weights.error))
 
 
 def set_drop_path(network: nn.Module, largest: float) -> None:

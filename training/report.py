@@ -20,28 +20,29 @@ from training.metrics import MEANS, intervals
 
 matplotlib.use("Agg")
 PROTOCOL = (
-    "predictions at the truth's resolution, clamped to [1e-3, 10] m; valid truth inside (1e-3, 10) m and the Eigen "
-    "crop; means over images, no test-time augmentation, no alignment (_aligned: scaled to each image's median truth); "
-    "edge_F: of edges where samples a hundredth of the diagonal apart differ by over 15 %; 95 % bootstrap intervals "
-    "over images"
+    "predictions at the truth's resolution, clamped to [1e-3, {0:g}] m; valid truth inside (1e-3, {0:g}) m and the "
+    "Eigen crop; means over images, no test-time augmentation, no alignment (_aligned: scaled to each image's median "
+    "truth); edge_F: of edges where samples a hundredth of the diagonal apart differ by over 15 %; 95 % bootstrap "
+    "intervals over images"
 )
 
 
-def write_report(folder: Path, results: dict[str, float], table: np.ndarray) -> None:
+def write_report(folder: Path, results: dict[str, float], table: np.ndarray, max_depth: float) -> None:
     """Print a test's figures and write them to ``folder/test.json``, with one row an image.
 
     Args:
         folder: where to write; made if it is not there.
         results: figures by name, as `DepthMetrics.compute` gives them.
         table: rows of `image_row`.
+        max_depth: metres up to which depth is judged.
     """
-    spread = intervals(table)
-    report = {"protocol": PROTOCOL, "images": len(table), "results": results, "intervals": spread}
+    spread, protocol = intervals(table), PROTOCOL.format(max_depth)
+    report = {"protocol": protocol, "images": len(table), "results": results, "intervals": spread}
     rows = [dict(zip(MEANS, row, strict=False)) for row in table.tolist()]
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "test.json"
     file.write_text(json.dumps({**report, "per_image": rows}, indent=1) + "\n")
-    print(f"{len(table)} images; {PROTOCOL}")
+    print(f"{len(table)} images; {protocol}")
     for name, value in results.items():
         low, high = spread.get(name, (None, None))
         print(f"{name:14s} {value:.4f}" + (f"  [{low:.4f}, {high:.4f}]" if low is not None else ""))

@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -27,17 +28,20 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--ancestors", nargs="*", default=[], help="sealed checkpoints it began from, for their data")
     parser.add_argument("--licence", required=True, help="of the weights, which the data's licences bind")
     options, overrides = parser.parse_known_args(arguments)
-    if options.output.suffix != ".safetensors" or options.output.exists() or not options.output.parent.is_dir():
-        parser.error(f"--output: found {options.output}, expected a new NAME.safetensors in a folder that is there")
+    output, written = options.output, (".safetensors", ".onnx", ".int8.onnx")
+    there = next((file for suffix in written if (file := output.with_suffix(suffix)).exists()), None)
+    if output.suffix != ".safetensors" or there or not output.parent.is_dir():
+        parser.error(f"--output: found {there or output}, expected a new NAME.safetensors in a folder that is there")
     cli = assemble([f"--config={options.config}", *overrides, "--model.loss.weights.perceptual=0"])
     if not isinstance(cli.model.network, DepthNetwork):
         raise ValueError(f"seal: found a {type(cli.model.network).__name__}, expected the paper's network")
+    inherited = [frames for file in options.ancestors for frames in load(file).info.data]
+    info = describe(cli, options.licence, inherited)  # what cannot be sealed is refused before hours of measuring
     load_start(cli.model.network, options.ckpt_path)
     round_weights(cli.model.network)
     if cli.model.network.error_head:
         calibrate(cli.model.network.error_head, measure(cli, "val")["error_scale"])
-    inherited = [frames for file in options.ancestors for frames in load(file).info.data]
-    info = describe(cli, measure(cli, "test"), options.licence, inherited)
+    info = replace(info, metrics=measure(cli, "test"))
     write = seal_quantised if cli.model.hparams["quantise_bits"] else seal
     sealed = write(cli.model.network.eval(), info, options.output)
     for name, value in info.metrics.items():
@@ -66,9 +70,14 @@ def calibrate(error_head: ErrorHead, error_scale: float) -> None:
     last.bias += math.log(error_scale)
 
 
-def describe(cli: DepthCLI, metrics: dict[str, float], licence: str, inherited: Sequence[str] = ()) -> CheckpointInfo:
-    """Everything that must travel with the weights; ``inherited`` are sets that earlier weights were trained on."""
-    h, transform = cli.model.hparams, cli.datamodule.transform
+def describe(cli: DepthCLI, licence: str, inherited: Sequence[str] = ()) -> CheckpointInfo:
+    """Everything that must travel with the weights but figures; ``inherited``: sets earlier weights were trained on.
+
+    Raises ValueError for a size that no network runs at, and where frames are missing.
+    """
+    h, transform, sets = cli.model.hparams, cli.datamodule.transform, cli.datamodule.sets
+    if missing := [use for use, frames in sets.items() if not frames]:
+        raise ValueError(f"data: found no set of frames for {', '.join(missing)}, expected at least one each")
     mean, std = (tuple(255 * value for value in values) for values in transform.normalisation)
     return CheckpointInfo(
         architecture={name: h[name] for name in ("encoder", "decoder", "width", "max_depth", "error")},
@@ -77,7 +86,6 @@ def describe(cli: DepthCLI, metrics: dict[str, float], licence: str, inherited: 
         max_depth=h["max_depth"],
         mean=mean,
         std=std,
-        metrics=metrics,
-        data=tuple(dict.fromkeys([*inherited, *(str(frames) for frames in cli.datamodule.sets["train"])])),
+        data=tuple(dict.fromkeys([*inherited, *map(str, sets["train"])])),
         licence=licence,
     )

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from training.metrics import MEANS, SUMS, DepthMetrics, ErrorMetrics, depth_edges, eigen_crop, intervals, valid_pixels
+from training.metrics import MEANS, SUMS, DepthMetrics, ErrorMetrics, depth_edges, eigen_crop, intervals
+from training.transforms import valid
+
+
+def valid_pixels(truth):
+    """As `EvaluationTransform` gives them."""
+    return valid(truth, max_depth=10.0)
 
 
 def batch(prediction, truth):
@@ -44,6 +50,14 @@ def test_protocol_clamps_predictions_and_masks_truth():
     metrics = DepthMetrics()
     metrics.update(*batch([50, 3, 3], [9, 0, 10]))
     assert metrics.compute()["RMSE"] == pytest.approx(1.0)
+
+
+def test_what_a_network_of_a_longer_range_says_counts_beyond_10_m():
+    """Truth 16 m, prediction 40 m: clamped to the network's 20 m, off by a quarter."""
+    truth = torch.full((1, 1, 1, 1), 16.0)
+    metrics = DepthMetrics(max_depth=20.0)
+    metrics.update(2.5 * truth, truth, valid(truth, 20.0))
+    assert metrics.compute()["AbsRel"] == pytest.approx(0.25)
 
 
 def test_alignment_takes_out_each_images_scale_and_nothing_else():

@@ -6,7 +6,9 @@ from timm.layers import DropPath
 from torch import nn
 
 from mono_depth_ros.network import DepthNetwork
-from training.module import parameter_groups, set_drop_path
+from training.baselines.eigen import Eigen
+from training.losses import DepthLoss, LossWeights
+from training.module import DepthModule, parameter_groups, set_drop_path
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +40,26 @@ def test_drop_path_grows_to_its_largest_and_adds_no_weights(network):
         assert torch.equal(network.eval()(image)[0], network(image)[0])
     set_drop_path(network.encoder, 0.0)
     assert not [m for m in network.modules() if isinstance(m, DropPath)]
+
+
+@pytest.mark.parametrize(
+    ("network", "weights", "options"),
+    [
+        (None, {"silog": 1.0, "error": 0.1}, {}),
+        (None, {"silog": 1.0, "error": 0.0}, {}),  # an error head that nothing trains
+        (None, {"silog": 0.0, "error": 1.0}, {}),  # and one that is trained alone, as by error_head.yaml
+        (None, {"silog": 0.0, "error": 1.0}, {"quantise_bits": 8}),
+        (lambda: Eigen("coarse", (64, 96), (64, 96), 8), {"silog": 1.0}, {}),
+        (lambda: Eigen("fine", (64, 96), (64, 96), 8), {"silog": 1.0}, {}),
+    ],
+)
+def test_every_parameter_that_several_processes_wait_for_gets_a_gradient(network, weights, options):
+    loss = DepthLoss(LossWeights(perceptual=0.0, **weights))
+    module = DepthModule(
+        loss, network and network(), encoder="mobilenetv3_small_050", width=8, error=True, **options
+    ).train()
+    image, truth = torch.randn(2, 3, 64, 96), 1 + torch.rand(2, 1, 64, 96)
+    loss(*module(image), truth, truth > 0)["loss"].backward()
+    awaited = {name for name, parameter in module.network.named_parameters() if parameter.requires_grad}
+    given = {name for name, parameter in module.network.named_parameters() if parameter.grad is not None}
+    assert awaited == given != set()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import resource
 import signal
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from test.conftest import fuzz
-from training import ablation
+from training import ablation, seal
 from training.lightning_cli import assemble, run_lightning
 from training.run_folder import (
     MetricsWriter,
@@ -106,6 +107,17 @@ def test_a_run_made_longer_ends_with_the_rate_of_the_longer_plan(config, unbroke
     assert found["global_step"] == expected["global_step"] == 3 * STEPS
     rates = [[group["lr"] for group in state["optimizer_states"][0]["param_groups"]] for state in (found, expected)]
     assert rates[0] == pytest.approx(rates[1])
+
+
+@pytest.mark.parametrize("batch", [2, 4, 12])
+def test_a_run_gone_on_with_by_another_batch_ends_where_the_rate_does(config, tmp_path, batch):
+    """One epoch of three steps, then two of 6, 3 or 1: the last step is the plan's last, and none is beyond it."""
+    fit(config, tmp_path, "--trainer.max_epochs=1")
+    fit(config, tmp_path, "--ckpt_path=last", f"--data.batch_size={batch}")
+    state = checkpoint(tmp_path, "last")
+    assert state["global_step"] == STEPS + 2 * (12 // batch)
+    schedule = state["lr_schedulers"][0]
+    assert schedule["last_epoch"] == schedule["total_steps"] == 3 * (12 // batch)
 
 
 @pytest.mark.parametrize("flag", ["", "--ckpt_path=best", "--ckpt_path={other}"])
@@ -273,3 +285,25 @@ def test_an_ablation_takes_no_run_of_another_configuration(config, tmp_path):
         ablation.main([*arguments, "--model.max_lr=0.002"])
     assert content(tmp_path) == before
     refuse_other_configuration(tmp_path / "model_1", yaml.safe_load((tmp_path / "model_1/config.yaml").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("flags", "there", "error"),
+    [
+        (["--data.transform.input_size=[100,130]"], None, "input_size: found .100, 130., expected .* multiples of 32"),
+        (["--data.test=null"], None, "data: found no set of frames for test"),
+        ([], "new.onnx", "new.onnx, expected a new NAME.safetensors"),
+        ([], "new.int8.onnx", "new.int8.onnx, expected a new NAME.safetensors"),
+    ],
+)
+def test_what_cannot_be_sealed_is_refused_before_anything_is_measured_or_written(
+    config, tmp_path, capsys, flags, there, error
+):
+    if there:
+        (tmp_path / there).write_bytes(b"another network's")
+    before = content(tmp_path)
+    arguments = [f"--config={config}", "--ckpt_path=not_read_yet.ckpt", f"--output={tmp_path}/new.safetensors"]
+    with pytest.raises((ValueError, SystemExit)) as caught:
+        seal.main([*arguments, "--licence=CC0-1.0", *flags])
+    assert re.search(error, str(caught.value) + capsys.readouterr().err)
+    assert content(tmp_path) == before

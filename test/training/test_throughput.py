@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 import torch
 
 from test.training.test_fit import run
@@ -32,8 +33,9 @@ def test_every_weight_of_the_network_is_trained(monkeypatch):
     assert [name for name, weight in module.network.named_parameters() if torch.equal(weight, before[name])] == []
 
 
-def test_it_is_a_command_that_prints_one_line():
+@pytest.mark.parametrize("name", ["ship", "paper"])
+def test_it_is_a_command_that_prints_one_line_and_needs_no_data_nor_weights(name):
     """In a process of its own: in that of all other tests, PyTorch 2.14's backward in bf16 has crashed now and then."""
-    sizes = ("--size", "32", "64", "--batch", "2", "--steps", "1")
-    printed = run("throughput", "--config", "training/configs/ship.yaml", *sizes)
+    sizes = ("--size", "32", "64", "--batch", "2", "--steps", "1", "--model.encoder=mobilenetv3_small_050")
+    printed = run("throughput", "--config", f"training/configs/{name}.yaml", *sizes)
     assert re.fullmatch(r"CPU: \d+ images/s of 32x64 in batches of 2, bf16-mixed\n", printed)

@@ -80,9 +80,9 @@ class Eigen(Baseline):
         )
         for last in (self.connected[-1], self.fine.refine[-1]):
             begin_at(last, math.log(MIDDLE))
-        if stage == "fine":
-            self.convolutions.requires_grad_(False)
-            self.connected.requires_grad_(False)
+        frozen = (self.convolutions, self.connected) if stage == "fine" else (self.fine,)
+        for stack in frozen:
+            stack.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Eigen":
         """The coarse stack drops nothing while the fine one is trained."""
