@@ -376,6 +376,6 @@ def _focal_lengths(name: str, fx: float, fy: float) -> None:
 
 def _rotation(r: tuple[float, ...]) -> tuple[float, ...]:
     matrix = np.array(r).reshape(3, 3)
-    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3):
-        raise ValueError(f"R: found {list(r)}, expected a rotation matrix (or all 0 for none)")
+    if not np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) or np.linalg.det(matrix) < 0:
+        raise ValueError(f"R: found {list(r)}, expected a rotation matrix, no mirror (or all 0 for none)")
     return r

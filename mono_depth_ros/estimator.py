@@ -13,13 +13,11 @@ from mono_depth_ros.backends import Backend, Maps, NotFiniteError, select
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import STRIDE, Checkpoint, CheckpointInfo
 from mono_depth_ros.picture import flaw
-from mono_depth_ros.prediction import METRES, Prediction
+from mono_depth_ros.prediction import METRES, Prediction, blinded
 
 MIN_DEPTH = 1e-3
 # Whatever the network says, sigma is a finite number above 0.
 MOST_LOG_ERROR = 20.0
-# Of ln depth, for a picture that shows nothing: a confidence of 0.0003.
-BLIND_SIGMA = 1e3
 
 
 class DepthEstimator:
@@ -139,12 +137,11 @@ class DepthEstimator:
             _enlarge(log_error, sigma)
 
         # A picture that shows nothing says nothing of depth, however sure the network is of the room that it imagines.
+        prediction = Prediction(out.depth, sigma, kind=METRES if info.is_metric else info.output_kind)
         why = flaw(rgb)
-        if why and sigma is not None:
-            sigma.fill(BLIND_SIGMA)
-
+        prediction = blinded(prediction, why) if why else prediction
         self.timings.update(network=inferred - started, scale=perf_counter() - inferred)
-        return Prediction(out.depth, sigma, why, METRES if info.is_metric else info.output_kind)
+        return prediction
 
     def fall_back(self) -> None:
         """Leave a backend that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""

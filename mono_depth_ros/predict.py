@@ -20,6 +20,7 @@ from mono_depth_ros.io.folder import PREDICT
 from mono_depth_ros.io.frames import assumed_camera
 from mono_depth_ros.io.png import encode, is_made_by
 from mono_depth_ros.io.raw import millimetres
+from mono_depth_ros.picture import flaw
 from mono_depth_ros.pointcloud import CloudBuilder, write_ply
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.preview import DepthPreview
@@ -89,6 +90,8 @@ class Predictor:
                 raise ImageError(
                     f"{name}: {path} is there already, and predict did not write it; choose another folder"
                 )
+        if why := flaw(frame.rgb):
+            self._report(f"{name}: the picture is {why}; its depth is a guess")
         view = self._view_of(frame, name)
         rgb = view.rectifier.rectify(frame.rgb)
         depth = self._depth(rgb, view.rectifier, name)

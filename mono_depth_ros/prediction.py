@@ -1,7 +1,7 @@
 """Prediction: the metric depth of one image, and how sure each of its pixels is."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 METRES = "metres"
 # A depth counts as right where it is within this factor of the truth, as in the metric delta < 1.25.
 RIGHT_WITHIN = 1.25
+# Of ln depth, for a picture that shows nothing: a confidence of 0.0003.
+_BLIND_SIGMA = 1e3
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,13 @@ class Prediction:
     def confidence(self) -> np.ndarray | None:
         """(H, W) float32 in [0, 1], the probability that depth is within a factor of 1.25 of the truth; or None."""
         return None if self.sigma is None else confidence(self.sigma)
+
+
+def blinded(prediction: Prediction, flaw: str) -> Prediction:
+    """The prediction of a picture that shows nothing: its sigma, in place, says that nothing is known of it."""
+    if prediction.sigma is not None:
+        prediction.sigma.fill(_BLIND_SIGMA)
+    return replace(prediction, flaw=flaw)
 
 
 def confidence(sigma: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -153,17 +153,20 @@ def for_mavlink(scan: Scan) -> Scan:
     does not go where that is.)
     """
     clockwise = -(scan.angle_min + scan.angle_increment * np.arange(len(scan.ranges)))
-    numbers = np.rint(clockwise / _MAVLINK_BIN).astype(int)
+    middles = _MAVLINK_BIN * np.arange(_MAVLINK_BINS)
+    off = (clockwise - middles[:, None] + math.pi) % (2 * math.pi) - math.pi  # (bins, bearings): radians from a middle
+    # A bearing, which is as wide as the increment, is in every bin that it touches.
+    touches = np.abs(off) < (_MAVLINK_BIN + scan.angle_increment) / 2
+    inside = (_MAVLINK_BIN - scan.angle_increment) / 2
     values = scan.ranges.copy()
     values[np.isneginf(values)] = 0
     values[np.isposinf(values)] = scan.range_max + 0.01
     ranges = np.full(_MAVLINK_BINS, np.nan, np.float32)
-    for number in np.unique(numbers):
-        edges = -(number + 0.5) * _MAVLINK_BIN, -(number - 0.5) * _MAVLINK_BIN
-        of_bin = values[numbers == number]
-        if not (scan.angle_min <= edges[0] and edges[1] <= scan.angle_max):  # partly out of view: not known to be free
+    for number in np.flatnonzero(touches.any(axis=1)):
+        of_bin, at = values[touches[number]], off[number, touches[number]]
+        if at.min() > -inside or at.max() < inside:  # partly out of view: not known to be free
             of_bin = np.append(of_bin, np.float32(np.nan))
-        ranges[number % _MAVLINK_BINS] = _nearest_or_unknown(of_bin, scan.range_max)
+        ranges[number] = _nearest_or_unknown(of_bin, scan.range_max)
     return Scan(
         angle_min=0.0,
         angle_max=(_MAVLINK_BINS - 1) * _MAVLINK_BIN,
@@ -178,16 +181,20 @@ class ClearingPoints:
     """The ends of the free lines of sight of one pinhole camera, for sources that only clear.
 
     clearing_range: metres from the camera to each point. stride: every stride-th row and column; each ray stands for
-    the pixels around it, and is free only if all of them are.
+    the pixels around it, and is free only if all of them are. max_slant: degrees; what is steeper hangs at a depth edge
+    and is unknown, see pointcloud.EdgeFilter; 90: nothing.
     """
 
-    def __init__(self, camera: CameraModel, clearing_range: float, stride: int = 4) -> None:
+    def __init__(
+        self, camera: CameraModel, clearing_range: float, *, stride: int = 4, max_slant: float = MAX_SLANT
+    ) -> None:
         if not 0 < clearing_range < math.inf:
             raise ValueError(f"clearing_range: found {clearing_range}, expected a positive number of metres")
         if stride < 1:
             raise ValueError(f"stride: found {stride}, expected 1 or more")
         self._size = (camera.height, camera.width)
         self._stride = stride
+        self._edges = EdgeFilter(camera, max_slant) if max_slant < 90 else None
         rays = np.dstack([camera.rays(), np.ones(self._size, dtype=np.float32)])
         ends = rays * (clearing_range / np.linalg.norm(rays, axis=-1, keepdims=True)).astype(np.float32)
         self._reach = np.ascontiguousarray(ends[..., 2])  # depth of each ray's end
@@ -202,6 +209,8 @@ class ClearingPoints:
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
         free = (depth > self._reach).view(np.uint8)
+        if self._edges is not None:
+            cv2.bitwise_and(free, self._edges.solid(depth), dst=free)  # 1 and 255 are 1
         around = np.ones((self._stride, self._stride), np.uint8)
         all_free = cv2.erode(free, around, anchor=(self._stride // 2, self._stride // 2))
         return self._ends[all_free[:: self._stride, :: self._stride] == 1]

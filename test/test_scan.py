@@ -194,40 +194,95 @@ def test_the_bins_of_a_vehicle_are_where_the_camera_looks(yaw, straight):
 
 @fuzz(100)
 @given(
-    st.lists(st.sampled_from([2.0, 7.5, 9.5, 30.0, math.inf, math.nan, -math.inf]), min_size=48, max_size=48),
-    st.floats(-0.5, 0.5),
-    st.floats(-0.3, 0.3),
-    st.floats(-3.2, 3.2),
-    st.floats(0.1, 1.2),
+    st.lists(st.sampled_from([2.0, 7.5, 9.5, 30.0, math.inf, math.inf, math.nan, -math.inf]), min_size=48, max_size=48),
+    st.tuples(st.floats(2.0, 60.0), st.floats(2.0, 60.0), st.floats(1.0, 6.0), st.floats(1.0, 4.0)),
+    st.tuples(st.floats(-3.2, 3.2), st.floats(-1.4, 1.4), st.floats(-6.3, 6.3)),
+    st.floats(-0.5, 2.0),
+    st.tuples(st.floats(0.0, 1.0), st.floats(1.5, 12.0)),
+    st.sampled_from([70.0, 80.0, 90.0]),
+    st.sampled_from([1, 2, 3]),
 )
-def test_no_output_claims_free_space_that_no_pixel_saw(values, pitch, roll, yaw, camera_height):
-    """Every point of every free bearing's band that a pixel looks at is one that the pixel saw past; ray by ray."""
-    camera = CameraModel(8, 6, 6.0, 6.5, 3.7, 2.4)
+def test_no_output_claims_free_space_that_no_pixel_saw(
+    values, intrinsics, turn, camera_height, span, max_slant, stride
+):
+    """Every point of every free bearing's band that a pixel looks at is one that the pixel saw past; ray by ray.
+
+    Through any lens, turned in any way, for any range: a camera that looks back, up, down or lies on its side.
+    """
+    camera, (roll, pitch, yaw), (nearest, farthest) = CameraModel(8, 6, *intrinsics), turn, span
+    fx, fy, cx, cy = intrinsics
     depth = np.array(values, np.float32).reshape(6, 8)
-    builder = ScanBuilder(
-        camera, camera_height=camera_height, min_height=0.1, max_height=1.2, roll=roll, pitch=pitch, yaw=yaw,
-        range_max=6.0, max_slant=90,
-    )  # fmt: skip
+    try:
+        builder = ScanBuilder(
+            camera, camera_height=camera_height, min_height=0.1, max_height=1.2, roll=roll, pitch=pitch, yaw=yaw,
+            range_min=nearest, range_max=farthest, max_slant=max_slant,
+        )  # fmt: skip
+    except ValueError as error:
+        assert "which no pixel sees" in str(error)
+        return
     scan = builder.build(depth)
     mavlink = for_mavlink(scan)
+    free = np.flatnonzero(scan.ranges > farthest)
+    for index, of_vehicle in enumerate(mavlink.ranges):  # what is free in a bin is free at every bearing in it
+        if of_vehicle > farthest:
+            off = (-bearings(scan) - math.radians(5) * index + math.pi) % (2 * math.pi) - math.pi
+            assert set(np.flatnonzero(np.abs(off) < math.radians(2.5))) <= set(free)
     cr, sr, cp, sp = math.cos(roll), math.sin(roll), math.cos(pitch), math.sin(pitch)
     for v, u in np.ndindex(6, 8):
-        x, y, z = 1.0, -(u - 3.7) / 6.0, -(v - 2.4) / 6.5
+        x, y, z = 1.0, -(u - cx) / fx, -(v - cy) / fy
         y, z = cr * y - sr * z, sr * y + cr * z
         x, z = cp * x + sp * z, cp * z - sp * x
         reach = math.hypot(x, y)
-        crossed = [t for t in np.linspace(0, 6.0, 301) if 0.1 < camera_height + t * z / reach < 1.2]
-        seen = float(depth[v, u]) * reach
-        if not crossed or seen > max(crossed):
+        crossed = [t for t in np.linspace(0, farthest, 301) if 0.1 < camera_height + t * z / reach < 1.2]
+        place = (math.atan2(y, x) + yaw - scan.angle_min) / scan.angle_increment
+        if not crossed or depth[v, u] * reach > max(crossed) or abs(place % 1 - 0.5) < 1e-3:
             continue
-        bearing = math.atan2(y, x) + yaw
-        index = round((bearing - scan.angle_min) / scan.angle_increment)
-        for value in (scan.ranges[index], mavlink.ranges[round(-bearing / math.radians(5.00001)) % 72]):
-            assert not value > 6.0, (v, u, depth[v, u])
-    free = ClearingPoints(camera, 6.0, stride=2).build(depth)
-    for ray in free / free[:, 2:] if len(free) else free:
-        u, v = round(float(ray[0]) * 6.0 + 3.7), round(float(ray[1]) * 6.5 + 2.4)
-        assert (depth[max(v - 1, 0) : v + 1, max(u - 1, 0) : u + 1] > 6.0 / np.linalg.norm(ray)).all()
+        assert round(place) not in free, (v, u, depth[v, u])
+    ends = ClearingPoints(camera, farthest, stride=stride, max_slant=max_slant).build(depth)
+    for ray in ends / ends[:, 2:] if len(ends) else ends:
+        u, v = round(float(ray[0]) * fx + cx), round(float(ray[1]) * fy + cy)
+        around = np.s_[max(v - stride // 2, 0) : v + (stride + 1) // 2, max(u - stride // 2, 0) : u + (stride + 1) // 2]
+        assert (depth[around] * np.linalg.norm(ray) > farthest * (1 - 1e-5)).all()
+
+
+@pytest.mark.parametrize("turn", [{}, {"yaw": math.pi}, {"yaw": 6.28}, {"pitch": 0.3}, {"roll": 3.14}, {"pitch": -0.3}])
+@pytest.mark.parametrize("range_min", [0.0, 0.1, 2.0])
+def test_the_same_unknown_pixels_free_nothing_however_the_camera_is_turned(turn, range_min):
+    """One column of NaN in a free picture: no bearing and no bin that it is in is free, those beside it are."""
+    builder = ScanBuilder(NYU, **AROUND, **turn, range_min=range_min)
+    depth = np.full((480, 640), np.inf, np.float32)
+    before = builder.build(depth)
+    depth[:, 325] = np.nan
+    scan = builder.build(depth)
+    lost = np.isposinf(before.ranges) & ~np.isposinf(scan.ranges)
+    assert 1 <= lost.sum() <= 640 * 0.2 and np.isnan(scan.ranges[lost]).all()
+    bins = for_mavlink(before).ranges, for_mavlink(scan).ranges
+    lost_bins = np.flatnonzero((bins[0] > 10) & ~(bins[1] > 10))
+    assert len(lost_bins) >= 1 and np.isnan(bins[1][lost_bins]).all()
+
+
+def test_an_obstacle_behind_a_camera_that_looks_down_is_in_the_bin_behind():
+    """Pitched 1.3 rad down, the lower rows look backwards: what they see is on both sides of bearing pi, in one bin."""
+    camera = CameraModel(64, 64, 30.0, 30.0, 31.5, 31.5)
+    builder = ScanBuilder(camera, camera_height=1.0, min_height=0.0, max_height=0.5, pitch=1.3, max_slant=90)
+    depth = np.full((64, 64), np.nan, np.float32)
+    depth[60:, :] = 0.8
+    scan = builder.build(depth)
+    hits = np.isfinite(scan.ranges)
+    behind = np.cos(bearings(scan)) < -0.9
+    assert (hits & behind & (np.sin(bearings(scan)) > 0)).any() and (hits & behind & (np.sin(bearings(scan)) < 0)).any()
+    assert for_mavlink(scan).ranges[36] == pytest.approx(scan.ranges[hits & behind].min(), rel=0.1)
+
+
+def test_the_ramp_of_a_depth_edge_clears_nothing():
+    """A pillar at 2 m before a wall at 8 m, blurred as networks do: rays that end at 5 m clear beside the ramp only."""
+    depth = np.full((480, 640), 8.0, np.float32)
+    depth[:, 300:400] = 2.0
+    blurred = cv2.blur(depth, (9, 9)).astype(np.float32)
+    ends = ClearingPoints(NYU, 5.0).build(blurred)
+    columns = np.unique(np.round(ends[:, 0] / ends[:, 2] * NYU.fx + NYU.cx).astype(int))
+    assert not set(columns) & set(range(297, 403))
+    assert len(ClearingPoints(NYU, 5.0, max_slant=90).build(blurred)) > len(ends)
 
 
 def test_a_view_of_the_sky_frees_nothing():

@@ -122,7 +122,7 @@ def decode(
         return _decode_mosaic(data, header, said.encoding, target, white)
     if isinstance(header, jpeg.Header):
         return _of_size(jpeg.decode(data, target), header)
-    if said and not said.encoding and (header.channels, header.bits) == (1, 16):
+    if said and said.encoding != "mono16" and (header.channels, header.bits) == (1, 16):
         raise ImageError("a PNG of one channel of 16 bits may be depth; expected a format that says, as 'mono16; png'")
     bgr = raw.Encoding(header.bits, 3, cv2.COLOR_BGR2RGB)
     return raw.to_rgb(_of_size(png.decode(data), header), bgr, target, white)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mono_depth_ros.io import compressed, opencv
+from mono_depth_ros.io import compressed, opencv, raw
 from mono_depth_ros.io.errors import ImageError, naming
 from mono_depth_ros.io.white import WhiteLevel
 
@@ -38,10 +38,10 @@ def read_color(path: Path, white: WhiteLevel | None = None) -> NDArray[np.uint8]
         if codec := compressed.codec_of(data):
             rgb = compressed.decode(data, white=white)  # which refuses what is not whole
             may_be_turned = codec == "JPEG" and data.find(b"Exif\0\0", 0, 1 << 16) >= 0
-            return _by_opencv(data) if may_be_turned else rgb
+            return _by_opencv(data, white) if may_be_turned else rgb
         if (pictures := cv2.imcount(str(path))) > 1:
             raise ImageError(f"found {pictures} pictures in it, expected one")
-        return _by_opencv(data)
+        return _by_opencv(data, white)
 
 
 def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) -> NDArray[np.float32]:
@@ -53,7 +53,10 @@ def read_depth(path: Path, dtype: DTypeLike = np.uint16, metre: float = 1000) ->
         return compressed.decode_depth(path.read_bytes(), dtype, metre)
 
 
-def _by_opencv(data: bytes) -> NDArray[np.uint8]:
+def _by_opencv(data: bytes, white: WhiteLevel | None) -> NDArray[np.uint8]:
     """RGB, turned as EXIF says."""
-    bgr = opencv.decode(data, cv2.IMREAD_COLOR, "found no picture in it, expected a whole image file")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    bgr = opencv.decode(data, flags, "found no picture in it, expected a whole image file")
+    if bgr.dtype not in (np.uint8, np.uint16):
+        raise ImageError(f"found samples of {bgr.dtype}, as depth has; expected a picture of 8 or 16 bits")
+    return raw.to_rgb(np.asarray(bgr), raw.Encoding(8 * bgr.itemsize, 3, cv2.COLOR_BGR2RGB), None, white)

@@ -35,8 +35,9 @@ class FolderSource(Source):
 
     def __init__(self, path: Path, mixed_sizes: bool = False) -> None:
         images = path / "rgb" if (path / "rgb").is_dir() else path
-        files = [path] if path.is_file() else sorted((p for p in images.iterdir() if p.is_file()), key=_natural)
-        files = [p for p in files if not is_made_by(PREDICT, p)]
+        found = [path] if path.is_file() else sorted((p for p in images.iterdir() if not p.is_dir()), key=_natural)
+        files = [p for p in found if p.is_file() and not is_made_by(PREDICT, p)]
+        self._lost = [p for p in found if p.is_symlink() and not p.exists()]
         self._images = [p for p in files if p.suffix.lower() in IMAGE_SUFFIXES or (path.is_file() and is_image(p))]
         self._others = [p for p in files if p not in self._images and is_other_image(p)]
         if not self._images and self._others:
@@ -60,6 +61,8 @@ class FolderSource(Source):
         """Each image once."""
         for path in self._others:
             bad(_not_read(path))
+        for path in self._lost:
+            bad(ImageError(f"{path}: found a link to {path.readlink()}, which is not there"))
         white = WhiteLevel()
         are_stems_unique = len({path.stem for path in self._images}) == len(self._images)
         for path in self._images:

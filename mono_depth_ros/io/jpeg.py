@@ -5,6 +5,7 @@ proper end marker. Where it is not installed, OpenCV decodes, which paints such 
 A JPEG has no checksum: damage that leaves a valid code, such as five in six of single flipped bits, is seen by nobody.
 """
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -24,9 +25,12 @@ START = b"\xff\xd8\xff"
 
 _END = b"\xff\xd9"
 # ITU-T T.81, table B.1
-_START_OF_SCAN = 0xDA
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+_PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _STARTS_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH = frozenset(range(0xD0, 0xD9)) | {0x01}
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # behind a scan's code
+_COEFFICIENTS = 64  # of a block
 
 _BLOCK = 8  # pixels on a side that are coded together
 
@@ -47,11 +51,14 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header:
-    """Walk the segments to the first scan (ITU-T T.81, annex B); the end marker must follow. Raises ImageError.
+    """Walk the segments (ITU-T T.81, annex B) until every coefficient has its scan. Raises ImageError.
 
-    Searching from the scan on passes over the end marker of a thumbnail, which lies in a segment before it.
+    The end marker must follow; searching from there passes over that of a thumbnail, which lies in a segment before. A
+    picture whose last scans are missing is whole for a decoder, and blurred.
     """
-    header = None
+    header, marker = None, 0
+    missing: dict[int, int] = {}  # by component, a bit for each coefficient without its last bit
+    progressive = False
     position = 2
     while position + 10 <= len(data):
         if data[position] != 0xFF:
@@ -65,17 +72,41 @@ def read_header(data: bytes) -> Header:
             continue
         if marker in _STARTS_OF_FRAME:
             height, width, channels = struct.unpack_from(">HHB", data, position + 5)
-            header = Header(width, height, channels)
-        if marker == _START_OF_SCAN:
+            header, progressive = Header(width, height, channels), marker in _PROGRESSIVE
+            missing = dict.fromkeys(data[position + 10 : position + 10 + 3 * channels : 3], (1 << _COEFFICIENTS) - 1)
+        if marker == _END_OF_IMAGE:
             break
+        if marker == _START_OF_SCAN:
+            _take_scan(data, position, missing, progressive)
+            if not any(missing.values()):
+                break
+            found = _NEXT_MARKER.search(data, position + 2)
+            position = found.start() if found else len(data)
+            continue
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     if data.find(_END, position) < 0:
         raise ImageError(f"truncated JPEG: {len(data)} bytes without an end marker")
     if header is None:
         raise ImageError("damaged JPEG: no frame header before the picture")
+    if any(missing.values()):
+        raise ImageError("truncated JPEG: its last scans, which have the details, are missing")
     if header.channels not in (1, 3):
         raise ImageError(f"JPEG of {header.channels} channels; expected 1 (grey) or 3 (colours)")
     return header
+
+
+def _take_scan(data: bytes, position: int, missing: dict[int, int], progressive: bool) -> None:
+    """Take what a scan brings from what is missing; of a sequential JPEG it brings all of its components."""
+    number = data[position + 4]
+    components = data[position + 5 : position + 5 + 2 * number : 2]
+    spectrum = data[position + 5 + 2 * number :][:3]
+    if len(spectrum) < 3:
+        return
+    first, last, bits = spectrum if progressive else (0, _COEFFICIENTS - 1, 0)
+    if bits & 0x0F == 0:  # else a later scan refines them
+        brought = ((1 << (last + 1)) - 1) & ~((1 << first) - 1)
+        for component in components:
+            missing[component] = missing.get(component, 0) & ~brought
 
 
 def decode(data: bytes, out: NDArray[np.uint8] | None = None, colors: str = "RGB") -> NDArray[np.uint8]:

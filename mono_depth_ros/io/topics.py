@@ -3,8 +3,9 @@
 import re
 
 COMPRESSED = "/compressed"
-_RECTIFIED = {"rect", "rectified", "undistorted", "undistort", "undist", "unwarped"}
+_RECTIFIED = {"rect", "rectify", "rectified", "undistorted", "undistort", "undist", "unwarped", "dewarped"}
 _RAW = {"raw", "distorted"}
+_NOT = {"not", "non", "no"}  # rectified
 
 
 def camera_info_beside(image: str) -> str:
@@ -18,9 +19,9 @@ def looks_rectified(image: str) -> tuple[bool, str]:
     The last word of the name that tells decides: /camera/rect/image is rectified, /rectified/image_raw is not.
     """
     for part in reversed(image.removesuffix(COMPRESSED).split("/")):
-        words = set(re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", part).lower()))
-        if words & _RECTIFIED:
+        words = set(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", part).lower()))
+        if words & _RECTIFIED and not words & _NOT:
             return True, f"{part!r} in its name"
-        if words & _RAW:
+        if words & (_RAW | _RECTIFIED):
             return False, f"{part!r} in its name"
     return False, "nothing in its name says rectified"

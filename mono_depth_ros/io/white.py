@@ -36,15 +36,22 @@ class WhiteLevel:
         """Whether there were samples, and they were dark ones or of fewer bits: nothing has shown which."""
         return not self._is_known and self.value == FULL and self.largest > 0
 
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the last image has samples beyond a white that was given: its camera has more bits."""
+        return self._is_known and self.largest > self.value
+
     def settle(self) -> None:
         """Keep the value from now on, whatever comes."""
         self._is_known = True
 
     def of(self, samples: NDArray[np.uint16]) -> int:
         """The value of white, after a look at the next image of the stream, of any shape."""
-        if self._is_known:
+        if self.value == FULL and self._is_known:
             return self.value
         largest = self.largest = int(samples.max())
+        if self._is_known:
+            return self.value
         if largest >= 2 ** _SENSORS[-1]:
             self.value, self._is_known = FULL, True
         elif largest > self.value or self.value == FULL:

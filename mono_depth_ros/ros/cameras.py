@@ -12,6 +12,7 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel, Rectifier, camera_from_info
 from mono_depth_ros.ros.doubts import Picture, doubts
+from mono_depth_ros.ros.messages import camera_info_message
 from mono_depth_ros.ros.problems import Problems
 
 AREA = "camera_info"
@@ -55,7 +56,7 @@ class Cameras:
         self._equal = 0  # messages in a row with this content
         self._may_change = True  # waiting for the camera_info of an image may be worth it
         self._first_asked: float | None = None
-        self._file: CameraModel | None = None
+        self._file: CameraInfo | None = None
         self._chosen: tuple[tuple, View] = ((), View(None))
 
     def receive(self, info: CameraInfo) -> None:
@@ -75,7 +76,7 @@ class Cameras:
 
     def calibrate(self, camera: CameraModel | None) -> None:
         """Let a calibration file win over every camera_info; None takes it back."""
-        self._file = camera
+        self._file = camera and camera_info_message(Header(), camera)
 
     def start(self, image_topic: str) -> None:
         """Begin with the images of this topic, and to wait for a camera_info, if none has come."""
@@ -125,11 +126,10 @@ class Cameras:
         reason = f"no camera_info has come, expected one with each image of {picture.topic}"
         reason = f"{reason} (remap camera_info, or mend the driver)"
         try:
-            if self._file:
-                return _view_of(self._file, picture)._replace(source="the calibration file")
-            if info:
-                view = _view_of(camera_from_info(info), picture)
-                return view._replace(doubts=(*doubts(info, picture), *view.doubts), source="camera_info")
+            if known := self._file or info:
+                view = _view_of(camera_from_info(known), picture)
+                source = "the calibration file" if self._file else "camera_info"
+                return view._replace(doubts=(*doubts(known, picture), *view.doubts), source=source)
         except ValueError as error:
             reason = str(error)
         if lens:

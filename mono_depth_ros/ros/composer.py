@@ -112,7 +112,8 @@ class Composer:
         return message
 
     def _clearing_points(self, result: Result, settings: Settings) -> PointCloud2:
-        ends = self._built(ClearingPoints, result.camera, min(settings.clearing_range, result.farthest))
+        reach = min(settings.clearing_range, result.farthest)
+        ends = self._built(ClearingPoints, result.camera, reach, max_slant=settings.max_slant)
         return messages.cloud_message(result.header, ends.build(result.depth).view(_XYZ)[:, 0])
 
     def _scan(self, result: Result, settings: Settings) -> LaserScan | None:
@@ -124,8 +125,7 @@ class Composer:
             return None
         try:
             if result.farthest <= settings.min_depth:
-                reach = f"with fx = {result.camera.fx:g} px the network reaches {result.farthest:.2g} m"
-                raise ValueError(f"{reach}, nearer than min_depth ({settings.min_depth:g} m); is camera_info right?")
+                raise ValueError(result.why_unknown)
             (roll, pitch, yaw), doubt = self._orientation.of_camera(result.header, frame, settings)
             if doubt:
                 self._problems.warn(AREA, "turn", f"{topics.SCAN}: {doubt}")

@@ -136,6 +136,10 @@ def _calibration(seen: Observation) -> Iterator[Finding]:
         text = f"{topic.name}: published by {topic.publishers[0].node}, but none came in {seen.seconds:.0f} s"
         yield Finding(f"{text}; {_NOTHING}", "publish it with each image, with its stamp")
     else:
+        if len(topic.publishers) > 1:
+            names = ", ".join(end.node for end in topic.publishers)
+            fix = "stop all but one, or remap: the lens of an image is a matter of luck"
+            yield Finding(f"{topic.name}: {len(topic.publishers)} publish it ({names})", fix)
         yield from _content_of(topic.name, seen.infos[-1])
         yield from _fit(topic.name, seen)
 

@@ -13,9 +13,10 @@ from sensor_msgs.msg import CameraInfo
 
 from mono_depth_ros.camera import lens
 
-_USUAL_VIEW = (10.0, 150.0)  # degrees across; a pinhole beyond it is hardly a camera
+_USUAL_VIEW = (10.0, 135.0)  # degrees across; a pinhole beyond it is hardly a camera
 _WIDEST_FISHEYE = 280.0
 _OFF_CENTRE = 0.2  # of the picture's side; lenses are mounted better than that
+_NEAR_CENTRE, _FAR_OFF = 0.05, 0.1  # where most axes are, and where few are
 _SQUARE = 1.25  # fx over fy, or the other way round: pixels of odd analogue cameras are 1.1
 _LARGEST_TURN = 30.0  # degrees, of R
 
@@ -72,10 +73,12 @@ def _focal_length(info: CameraInfo, picture: Picture) -> str:
 
 def _centre(info: CameraInfo, picture: Picture) -> str:
     cx, cy = info.k[2], info.k[5]
-    off = max(abs(cx / info.width - 0.5), abs(cy / info.height - 0.5))
+    off, off_if_swapped = _off_centre(cx, cy, info), _off_centre(cy, cx, info)
+    text = f"K: cx, cy = {cx:g}, {cy:g}, expected near the middle of {info.width}x{info.height}"
+    if off_if_swapped < _NEAR_CENTRE < _FAR_OFF < off:
+        return f"{text}; the two are perhaps swapped"
     if off <= _OFF_CENTRE or _in_widths(info):
         return ""
-    text = f"K: cx, cy = {cx:g}, {cy:g}, expected near the middle of {info.width}x{info.height}"
     for width, height in ((2 * cx, 2 * cy), (2 * cx + 1, 2 * cy + 1)):
         ratio = width / info.width
         if ratio > 0 and abs(height / info.height / ratio - 1) < 0.15:
@@ -111,8 +114,9 @@ def _projection(info: CameraInfo, picture: Picture) -> str:
         )
     if not _is_fisheye(info) and not 0.3 < p[0] / k[0] < 2:
         return f"P: fx = {p[0]:g}, expected about K's {k[0]:g}: of another size or lens; {used}"
-    if not (0.1 < p[2] / info.width < 0.9 and 0.1 < p[6] / info.height < 0.9):
-        return f"P: cx, cy = {p[2]:g}, {p[6]:g}, expected in {info.width}x{info.height}; {used}"
+    if _off_centre(p[2], p[6], info) > _OFF_CENTRE:
+        text = f"P: cx, cy = {p[2]:g}, {p[6]:g}, expected near the middle of {info.width}x{info.height}"
+        return f"{text}: of another size or lens; {used}"
     return ""
 
 
@@ -126,6 +130,17 @@ def _frame(info: CameraInfo, picture: Picture) -> str:
     if not found or not picture.frame_id or found == picture.frame_id:
         return ""
     return f"frame_id {found!r}, the image has {picture.frame_id!r}: perhaps of another camera"
+
+
+def _model(info: CameraInfo, picture: Picture) -> str:
+    if any(info.d) or lens(info.distortion_model, (1.0,))[0] != "equidistant":
+        return ""
+    return "D: all 0 with the model of a fisheye: taken for a pinhole, which depth and cloud of a fisheye are not"
+
+
+def _off_centre(cx: float, cy: float, info: CameraInfo) -> float:
+    """How far an axis is from the picture's middle, as a share of its sides."""
+    return max(abs(cx / info.width - 0.5), abs(cy / info.height - 0.5))
 
 
 def _in_widths(info: CameraInfo) -> bool:
@@ -146,6 +161,6 @@ def _is_fisheye(info: CameraInfo) -> bool:
 
 
 _OF_NUMBERS: tuple[Callable[[CameraInfo, Picture], str], ...] = (
-    _focal_length, _centre, _pixels, _projection, _skew, _rotation,
+    _focal_length, _centre, _pixels, _projection, _skew, _rotation, _model,
 )  # fmt: skip
 _OF_MESSAGE: tuple[Callable[[CameraInfo, Picture], str], ...] = (_size, _frame)

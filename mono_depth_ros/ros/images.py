@@ -70,6 +70,11 @@ class Decoder:
         white = self._white
         if white.value != before:
             self._warn("white", f"16-bit images whose white is {white.value}; scaled by that (image_bits overrides)")
+        elif white.is_exceeded:
+            text = (
+                f"image_bits: white is {white.value} by it, but a sample is {white.largest}; set it to what the camera"
+            )
+            self._warn("bits", f"{text} uses, or to 0")
         elif white.is_doubtful:
             text = f"no sample of a 16-bit image above {white.largest} of {FULL}: it is dark, or the camera has fewer"
             self._warn("bits", f"{text} bits; taken as dark until it shows white (image_bits tells)")

@@ -42,12 +42,13 @@ def rgb_message(header: Header, rgb: NDArray[np.uint8]) -> Image:
 
 
 def camera_info_message(header: Header, camera: CameraModel) -> CameraInfo:
-    """CameraInfo of the camera that the published depth belongs to.
+    """CameraInfo of a camera, such as the one that the published depth belongs to.
 
-    K and P hold its intrinsics, R is the identity; D and the distortion model are its own, or five zeros of plumb_bob
-    for a rectified camera. Binning and region of interest are unset: they are in the intrinsics already.
+    Without a projection of its own P is K, without a rotation R is the identity; D and the distortion model are its
+    own, or five zeros of plumb_bob. Binning and region of interest are unset: they are in the intrinsics already.
     """
-    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    fx, fy, cx, cy = intrinsics = camera.fx, camera.fy, camera.cx, camera.cy
+    px, py, pcx, pcy = camera.projection or intrinsics
     return CameraInfo(
         header=_copy(header),
         height=camera.height,
@@ -55,8 +56,8 @@ def camera_info_message(header: Header, camera: CameraModel) -> CameraInfo:
         distortion_model=camera.distortion_model or "plumb_bob",
         d=list(camera.distortion) or _NO_DISTORTION,
         k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[fx, 0.0, cx, 0.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+        r=list(camera.rotation) or [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[px, 0.0, pcx, 0.0, 0.0, py, pcy, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
 
 

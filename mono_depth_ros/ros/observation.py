@@ -27,7 +27,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Frame:
-    """An image that came: stamp and age on arrival in seconds; width and height 0 and encoding empty if compressed."""
+    """An image that came: stamp and age on arrival in seconds; compressed, it has no encoding, damaged, no size."""
 
     stamp: float
     age: float

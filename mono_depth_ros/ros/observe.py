@@ -18,6 +18,8 @@ from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mono_depth_ros.camera import camera_from_info
+from mono_depth_ros.io import compressed
+from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import doctor, environment
 from mono_depth_ros.ros.doubts import Picture, doubts, fitting_size
@@ -212,7 +214,11 @@ class _Observer:
         stamp = _seconds(msg.header.stamp)
         age = self._node.get_clock().now().nanoseconds / 1e9 - stamp
         if isinstance(msg, CompressedImage):
-            return Frame(stamp, age, msg.header.frame_id, size=len(msg.data))
+            try:
+                header = compressed.read_header(msg.data.tobytes())
+            except ImageError:  # which the node says in its diagnostics
+                return Frame(stamp, age, msg.header.frame_id, size=len(msg.data))
+            return Frame(stamp, age, msg.header.frame_id, header.width, header.height, size=len(msg.data))
         return Frame(stamp, age, msg.header.frame_id, msg.width, msg.height, msg.encoding, len(msg.data))
 
     def _spin(self, seconds: float) -> None:

@@ -61,18 +61,21 @@ class Orientation:
 
     def _mounted(self, header: Header, frame: str, settings: Settings) -> tuple[Turn, str]:
         given = Turn(settings.scan_roll, settings.scan_pitch, settings.scan_yaw)
-        source = settings.scan_rotation
-        if source == "parameters" or (source == "auto" and any(given)):
+        source, of_vehicle = settings.scan_rotation, settings.scan_format == "mavlink"
+        # A pitch says nothing of where a camera looks round the vehicle.
+        if source == "parameters" or (source == "auto" and (given.yaw if of_vehicle else any(given))):
             return given, ""
         own = frame == header.frame_id.replace("_optical", "")
-        if source == "auto" and own and settings.scan_format == "ros":
+        if source == "auto" and own and not of_vehicle:
             return given, ""  # consumers turn the scan by the camera's own frame
         try:
+            if own and of_vehicle:
+                raise PoseUnknownError("it is the camera's own, and the bins are the vehicle's; set scan_frame")
             return self._by_tf(header, frame), ""
         except PoseUnknownError as error:
             text = f"how the camera is turned in {frame} is not known: {error}"
             remedy = "set scan_yaw (0 for a camera that looks ahead) and scan_rotation: parameters"
-            if source == "auto" and settings.scan_format == "ros":
+            if source == "auto" and not of_vehicle:
                 return given, f"{text}; taken to look along its x; {remedy}"
             raise ValueError(f"{text}; {remedy}") from error
 
@@ -94,9 +97,10 @@ class Orientation:
         if self._attitude is None or time.monotonic() - self._attitude[0] > _OLDEST_ATTITUDE:
             raise ValueError(f"scan_attitude: no imu has come for {_OLDEST_ATTITUDE} s; remap imu, or set it false")
         q = self._attitude[1].orientation
-        if self._attitude[1].orientation_covariance[0] == -1 or q.x == q.y == q.z == q.w == 0:
+        numbers = np.array([q.x, q.y, q.z, q.w])
+        if self._attitude[1].orientation_covariance[0] == -1 or not 0.9 < np.linalg.norm(numbers) < 1.1:  # NaN, too
             raise ValueError("scan_attitude: imu has no orientation; take the topic of a filter or an autopilot")
-        return _angles(rotation_of(np.array([q.x, q.y, q.z, q.w])))._replace(yaw=0.0)
+        return _angles(rotation_of(numbers))._replace(yaw=0.0)
 
 
 def _matrix(turn: Turn) -> NDArray[np.float64]:

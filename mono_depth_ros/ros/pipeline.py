@@ -9,7 +9,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.prediction import Prediction, confidence, sigma_at
+from mono_depth_ros.picture import flaw
+from mono_depth_ros.prediction import Prediction, blinded, confidence, sigma_at
 from mono_depth_ros.ros import statistics as stats
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
@@ -83,8 +84,10 @@ class Pipeline:
             raise Dropped("its camera is not known")
 
         # Rays need a pinhole.
+        unseen = ""
         if view.rectifier:
             laps.begin(stats.RECTIFY)
+            unseen = flaw(rgb)  # of the picture itself: the black rim of a rectified one is no edge that was seen
             rgb = self._rectified = view.rectifier.rectify(rgb, out=self._rectified)
 
         # The network says depth, and how sure it is.
@@ -92,6 +95,7 @@ class Pipeline:
         wants_confidence = CONFIDENCE in wanted or (settings.points_confidence and POINTS in wanted)
         memory = self._memory(size, with_sigma=wants_confidence or settings.min_confidence > 0)
         prediction = self._estimator.predict(rgb, view.camera, memory)
+        prediction = blinded(prediction, unseen) if unseen else prediction
         laps.end_measured(self._estimator.timings())
 
         # What other sensors know corrects it. Of a picture that shows nothing, the network imagines a room.
@@ -105,6 +109,8 @@ class Pipeline:
         # What is too near, too far, too unsure or out of the lens's sight is no depth.
         laps.begin(stats.PACK)
         farthest = min(settings.max_depth, self._estimator.farthest(size, view.camera))
+        if farthest <= settings.min_depth:  # infinity would call free what is beyond so little
+            prediction.depth.fill(np.nan)
         self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
         valid_share = self._gates.valid_share(prediction.depth)
 
@@ -118,7 +124,7 @@ class Pipeline:
             camera=view.camera,
             farthest=farthest,
             valid_share=valid_share,
-            why_unknown=_why_unknown(prediction, settings, seen) if valid_share < 0.5 else "",
+            why_unknown=_why_unknown(prediction, settings, seen, view.camera, farthest) if valid_share < 0.5 else "",
         )
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
@@ -132,8 +138,13 @@ class Pipeline:
         return Prediction(self._maps[0], self._maps[1] if with_sigma else None)
 
 
-def _why_unknown(prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None) -> str:
+def _why_unknown(
+    prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None, camera: CameraModel, farthest: float
+) -> str:
     """What the gates took most pixels for; empty where there is no evidence. For frames of which little is known."""
+    if farthest <= settings.min_depth:
+        reach = f"with fx = {camera.fx:g} px the network reaches {farthest:.2g} m"
+        return f"{reach}, nearer than min_depth ({settings.min_depth:g} m); is camera_info right?"
     if seen is not None and seen.mean() < 0.5:
         return f"the lens sees {100 * seen.mean():.0f} % of the rectified image"
     if prediction.flaw:

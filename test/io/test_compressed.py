@@ -122,12 +122,10 @@ def test_half_a_jpeg_with_an_end_marker_is_refused(share: float):
 @pytest.mark.skipif(jpeg.simplejpeg is None, reason="simplejpeg is not installed here")
 @pytest.mark.parametrize("data", [JPEG, PROGRESSIVE], ids=["baseline", "progressive"])
 def test_a_jpeg_that_lacks_any_of_its_code_is_refused_by_the_strict_decoder(data: bytes):
-    """A progressive one that ends between two scans is whole: a coarser picture."""
-    next_scan = (b"\xff\xc4", b"\xff\xda")
+    """A progressive one that ends between two scans is a coarser picture for a decoder, which passes for a whole one."""
     for cut in range(scan(data), len(data) - 3):
-        if not (data[cut : cut + 2] in next_scan or data[cut - 1 : cut + 1] in next_scan):
-            with pytest.raises(ImageError, match="damaged JPEG"):
-                decode_message(message(data[:cut] + data[-2:]))
+        with pytest.raises(ImageError, match="damaged JPEG|its last scans, which have the details, are missing"):
+            decode_message(message(data[:cut] + data[-2:]))
 
 
 @pytest.mark.usefixtures("decoder")
