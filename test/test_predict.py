@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mono_depth_ros import DepthEstimator, cli
+from mono_depth_ros.io.folder import FolderSource
 from test.conftest import REPOSITORY
 
 CALIBRATION = """
@@ -265,3 +266,33 @@ def test_a_file_of_anchors_that_is_none_is_named(predict, tmp_path, capsys, cont
     (tmp_path / "anchors.csv").write_text(content)
     assert predict(write(tmp_path / "a.png"), "--anchors", tmp_path / "anchors.csv") == 1
     assert f"{tmp_path / 'anchors.csv'}" in (printed := capsys.readouterr().err) and complaint in printed
+
+
+@pytest.mark.parametrize("value", [0, 6, 128, 255])
+def test_depth_of_a_picture_that_shows_nothing_is_said_to_be_a_guess(predict, tmp_path, capsys, value: int):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((48, 64, 3), value, np.uint8))
+    predict(tmp_path / "a.png")
+    assert "a: the picture is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".pgm"])
+def test_a_picture_of_16_bits_is_as_bright_whatever_file_it_is_in(tmp_path, suffix: str):
+    """12 bits that have white, as `mono16`: not the darker sixteenth that its upper byte is."""
+    grey = np.tile(np.linspace(0, 255, 64).round().astype(np.uint16), (48, 1))
+    grey[:8] = 255
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), grey * 4095 // 255)
+    rgb = next(FolderSource(tmp_path).frames()).rgb
+    np.testing.assert_allclose(rgb[..., 0], grey, atol=1)
+
+
+def test_a_map_of_floats_is_no_picture(predict, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "depth.tif"), np.full((48, 64), 2.5, np.float32))
+    assert predict(tmp_path / "depth.tif") == 1
+    assert "found samples of float32, as depth has" in capsys.readouterr().err
+
+
+def test_a_link_to_nowhere_is_told(predict, tmp_path, capsys):
+    write(tmp_path / "in/a.png")
+    (tmp_path / "in/b.png").symlink_to("gone.png")
+    assert predict(tmp_path / "in") == 1 and names(tmp_path / "out") == ["a_depth.png"]
+    assert "b.png: found a link to gone.png, which is not there" in capsys.readouterr().err

@@ -125,6 +125,20 @@ def test_a_calibration_file_wins_over_every_camera_info(cameras):
     assert focal_at(cameras, 1) == 99.0
 
 
+@pytest.mark.parametrize(
+    ("camera", "doubt"),
+    [
+        (CameraModel(320, 240, 3.6, 3.6, 160.0, 120.0), "fx is perhaps in millimetres"),
+        (CameraModel(320, 240, 520.0, 520.0, 320.0, 240.0), "K is perhaps that of a picture of 640x480"),
+        (CameraModel(640, 480, 520.0, 520.0, 320.0, 240.0), "it is scaled to that, which is wrong if"),
+        (CameraModel(320, 240, 260.0, 260.0, 160.0, 120.0, projection=(520.0, 520.0, 320.0, 240.0)), "K and P differ"),
+    ],
+)
+def test_a_calibration_file_is_doubted_as_a_camera_info_is(cameras, camera, doubt):
+    cameras.calibrate(camera)
+    assert any(doubt in text for text in view(cameras).doubts), view(cameras).doubts
+
+
 def test_a_rectified_image_has_p_with_and_without_distortion(cameras):
     message = info(1, 200.0)
     message.p = [180.0, 0.0, 150.0, 0.0, 0.0, 180.0, 110.0, 0.0, 0.0, 0.0, 1.0, 0.0]

@@ -93,6 +93,11 @@ def test_two_cameras_on_one_topic():
     assert "2 publish it (/camera, /bag)" in finding.problem
 
 
+def test_two_camera_infos_on_one_topic():
+    info = replace(HEALTHY.camera_info, publishers=HEALTHY.camera_info.publishers + (Endpoint("/rear", CAMERA_INFO),))
+    assert "2 publish it (/camera, /rear)" in only(camera_info=info).problem
+
+
 def test_a_best_effort_camera_and_an_input_overridden_to_reliable():
     finding = only(image=replace(HEALTHY.image, subscriptions=(Endpoint(NODE, IMAGE, reliable=True),)))
     assert "/camera offers best effort, /depth_node asks for reliable" in finding.problem

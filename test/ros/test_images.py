@@ -93,6 +93,13 @@ def test_bits_that_are_told_are_believed(decoder: Decoder, warnings: list[str]):
     assert warnings == []
 
 
+@pytest.mark.parametrize("shift", [0, 2, 4])
+def test_bits_that_the_samples_exceed_are_said(decoder: Decoder, warnings: list[str], shift: int):
+    """image_bits 10 for a camera of 12, 14 or 16: a picture that would be white, and no word of why."""
+    decoder.decode(mono16(np.tile(np.arange(0, 4096, 10), (20, 1)) << shift), bits=10)
+    assert len(warnings) == 1 and f"a sample is {4090 << shift}" in warnings[0] and "image_bits" in warnings[0]
+
+
 def test_camera_of_a_binned_window():
     camera = camera_from_info(
         CameraInfo(

@@ -95,6 +95,32 @@ def test_bins_of_a_vehicle_are_refused_where_nobody_says_how_the_camera_is_turne
     assert turn == Turn() and "how the camera is turned in base_link is not known" in doubt
 
 
+@pytest.mark.parametrize("given", [{}, {"scan_pitch": 0.3}, {"scan_roll": -0.2}])
+def test_bins_of_a_vehicle_are_not_taken_from_a_camera_that_may_look_anywhere(orientation, tf2, given):
+    """A pitch says nothing of where it looks round the vehicle, and its own frame is turned with it."""
+    settings = Settings(scan_format="mavlink", **given)
+    own = FRAME_ID.replace("_optical", "")
+    with pytest.raises(ValueError, match="it is the camera's own, and the bins are the vehicle's; set scan_frame"):
+        orientation.of_camera(HEADER, own, settings)
+    assert orientation.of_camera(HEADER, own, Settings(scan_format="mavlink", scan_yaw=3.1, **given))[0].yaw == 3.1
+    tf2.rotation = product(about(2, math.pi), AHEAD)
+    try:
+        assert abs(orientation.of_camera(HEADER, "base_link", settings)[0].yaw) == pytest.approx(math.pi)
+    finally:
+        tf2.rotation = AHEAD
+
+
+@pytest.mark.parametrize("numbers", [(math.nan,) * 4, (0.0,) * 4, (0.1, 0.1, 0.1, 0.1), (9.0, 0.0, 0.0, 0.0)])
+def test_an_attitude_that_is_no_rotation_is_refused(numbers):
+    orientation = Orientation(host(), Tree(host()), attitude=True)
+    try:
+        orientation._take(Imu(orientation=Quaternion(**dict(zip("xyzw", numbers, strict=True)))))
+        with pytest.raises(ValueError, match="imu has no orientation"):
+            orientation.of_camera(HEADER, "base_link", Settings(scan_attitude=True, scan_rotation="parameters"))
+    finally:
+        orientation.close()
+
+
 @pytest.mark.parametrize(
     ("rotation", "expected"),
     [

@@ -1,5 +1,6 @@
 """One frame's way: gates, faults of the engine, and messages of any content. The network here is a formula."""
 
+import array
 import math
 from functools import lru_cache
 from time import perf_counter
@@ -37,6 +38,7 @@ from mono_depth_ros.ros.statistics import Statistics
 from mono_depth_ros.ros.stream import Stream
 from test.conftest import fuzz
 from test.ros.harness import DOMAIN, depth_of, header_of, make_image, make_info
+from test.scenes import LENSES
 
 ALL = frozenset(
     (topics.DEPTH, topics.CAMERA_INFO, topics.POINTS, topics.CLEARING_POINTS)
@@ -331,6 +333,31 @@ def test_no_output_without_information_is_ok(min_confidence, min_depth, depth_fo
     cloud = np.frombuffer(messages[topics.POINTS].data, np.float32)
     is_clear = np.isinf(depth).all() or "depth says nothing" in said or not np.isfinite(depth).any()
     assert "points says nothing" in said or is_clear or np.isfinite(cloud).any()
+
+
+@pytest.mark.parametrize("min_depth", [8.0, 9.5])
+def test_a_network_that_reaches_no_farther_than_min_depth_knows_nothing_and_frees_nothing(min_depth):
+    """As with fx in millimetres: infinity beyond 8 m, with a min_depth of as much, would call all the world free."""
+    bench = Bench(min_depth=min_depth, max_depth=12.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert np.isnan(depth_of(bench.last(topics.DEPTH))).all() and bench.last(topics.CLEARING_POINTS).width == 0
+    said = [text for is_error, text in bench.problems.current("outputs") if is_error]
+    assert any("depth says nothing" in text and "the network reaches 8 m, nearer than" in text for text in said)
+    assert any("scan cannot be made" in text and "is camera_info right?" in text for text in said)
+
+
+@pytest.mark.parametrize("value", [0, 8, 128, 255])
+@pytest.mark.parametrize("lens", ["barrel", "equidistant"])
+def test_the_black_rim_of_a_rectified_picture_that_shows_nothing_is_nothing_that_it_shows(value, lens):
+    bench = Bench()
+    model = LENSES[lens].resized(320, 240)
+    image = make_image(Time(sec=1))
+    image.data = array.array("B", bytes([value]) * len(image.data))
+    info = make_info(d=model.distortion, distortion_model=model.distortion_model)
+    info.k[0], info.k[4], info.k[2], info.k[5] = model.fx, model.fy, model.cx, model.cy
+    bench.process(image, info)
+    assert np.isnan(depth_of(bench.last(topics.DEPTH))).all()
+    assert any("the picture is" in text for is_error, text in bench.problems.current("image") if is_error)
 
 
 def test_an_output_without_information_is_an_error_that_says_why():
