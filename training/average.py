@@ -19,6 +19,8 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.output.suffix != ".ckpt":
         parser.error(f"--output: found {options.output}, expected a name that ends in .ckpt")
+    if options.output.is_file() and "epoch" in torch.load(options.output, weights_only=True, mmap=True):
+        parser.error(f"--output: found {options.output}, a checkpoint of a run, expected another name")
     weights = mean([read_network(file) for file in options.checkpoints], options.shares)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": {f"{NETWORK}{name}": value for name, value in weights.items()}}, options.output)

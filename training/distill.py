@@ -5,11 +5,13 @@ The teacher is the mean over checkpoints, input sizes and mirror images, which a
 """
 
 import argparse
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
@@ -21,6 +23,7 @@ from training.data.frame import RgbdDataset, RgbdFrame
 from training.files import write_camera, write_image
 from training.lightning_cli import DepthCLI, assemble
 from training.module import at_size_of, load_start
+from training.run_folder import refuse_other_configuration, replace_file
 from training.transforms import EvaluationTransform
 
 NEAREST, FARTHEST = 1e-3, 65.535  # metres that 16 bits of millimetres can hold
@@ -36,8 +39,13 @@ def main(arguments: list[str]) -> None:
     options, overrides = parser.parse_known_args(arguments)
     cli = assemble([f"--config={options.config}", *overrides])
     teacher = Teacher(cli, options.teachers, options.sizes)
+    files = {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in options.teachers}
     for number, frames in enumerate(cli.datamodule.sets["train"]):
         folder = options.output / f"{number}_{frames.source.stem}"
+        made_by = {"frames": str(frames), "teachers": files, "sizes": [list(size) for size in options.sizes]}
+        refuse_other_configuration(folder, made_by)  # half of the frames by other teachers would tell nobody
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / "config.yaml", yaml.safe_dump(made_by))
         label(frames, teacher, folder)
         print(f"{len(frames)} frames in {folder}")
 

@@ -82,6 +82,7 @@ class Cameras:
         """Begin with the images of this topic, and to wait for a camera_info, if none has come."""
         self._image_topic = image_topic
         self._first_asked = None
+        self._equal, self._may_change = 0, True  # nobody listened: the lens may be another one now
 
     def view(self, header: Header, size: tuple[int, int], rectified: bool, timeout: float, lens: float) -> View | None:
         """The view of an image, None while a camera_info is awaited. What is wrong or doubted is reported.

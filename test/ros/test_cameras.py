@@ -5,6 +5,8 @@ import time
 
 import pytest
 from builtin_interfaces.msg import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
@@ -105,6 +107,42 @@ def test_what_came_before_a_new_start_still_holds(cameras):
     cameras.receive(info(1, 201.0))
     cameras.start("/image")
     assert view(cameras, 50, timeout=60.0).camera.fx == 201.0
+
+
+def test_the_first_image_of_a_new_start_waits_for_its_own_lens(cameras):
+    """A zoom that moved while the node was inactive: what the last ones all said is no longer steady."""
+    for second in range(1, 8):
+        cameras.receive(info(second, 200.0))
+        view(cameras, second)
+    cameras.start("/image")
+    later = threading.Timer(0.01, cameras.receive, [info(9, 400.0)])
+    later.start()
+    assert focal_at(cameras, 9) == 400.0
+    later.join()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(["image", "restart", "file", "no file", "bad", *(f"info {f}" for f in (90, 180, 700))]))
+)
+def test_in_every_order_of_starts_and_messages_metres_are_those_of_the_last_camera_that_spoke(steps):
+    """A file while there is one, else the last camera_info, else nothing; one that is no camera makes no metres."""
+    cameras = Cameras("/camera_info", Problems(lambda text: None, lambda text: None))
+    cameras.start("/image")
+    file, last = None, None
+    for second, step in enumerate(steps, 1):
+        if step == "restart":
+            cameras.start("/image")
+        elif "file" in step:
+            file = CameraModel(320, 240, 300.0, 300.0, 160.0, 120.0) if step == "file" else None
+            cameras.calibrate(file)
+        elif step != "image":
+            last = 0.0 if step == "bad" else float(step.split()[1])
+            cameras.receive(info(second, last))
+        else:
+            seen = view(cameras, second=10_000)  # of a stamp that nobody has: it is not waited for twice
+            expected = 300.0 if file else last
+            assert (seen.camera.fx if seen.camera else None) == (expected or None)
 
 
 def test_without_camera_info_the_camera_is_unknown_unless_a_lens_is_chosen(cameras):

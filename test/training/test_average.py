@@ -44,3 +44,12 @@ def test_a_checkpoint_of_something_else_is_named(tmp_path):
     torch.save({"weights": {}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="other.ckpt: found no network in it"):
         read_network(str(tmp_path / "other.ckpt"))
+
+
+def test_no_checkpoint_of_a_run_is_overwritten(sealed_checkpoint, tmp_path, capsys):
+    run = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {}, "epoch": 3}, run)
+    before = run.read_bytes()
+    with pytest.raises(SystemExit):
+        main([str(sealed_checkpoint.path), f"--output={run}"])
+    assert "last.ckpt, a checkpoint of a run" in capsys.readouterr().err and run.read_bytes() == before

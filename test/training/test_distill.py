@@ -56,3 +56,9 @@ def test_the_teacher_is_the_geometric_mean_over_networks_sizes_and_mirror_images
     after = {file: file.stat().st_mtime_ns for file in folder.rglob("*.png")}
     assert after.keys() == before.keys()
     assert sum(before[file] != after[file] for file in before) == 2  # colour and depth of the frame that was missing
+
+    other = arguments.copy()
+    other[arguments.index("96x128")] = "128x160"
+    with pytest.raises(ValueError, match=r"config.yaml: .*sizes: found .*, now .*--output"):
+        main(other)
+    assert {file: file.stat().st_mtime_ns for file in folder.rglob("*.png")} == after
