@@ -278,17 +278,18 @@ def test_depth_of_a_picture_that_shows_nothing_is_said_to_be_a_guess(predict, tm
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".pgm"])
 def test_a_picture_of_16_bits_is_as_bright_whatever_file_it_is_in(tmp_path, suffix: str):
     """12 bits that have white, as `mono16`: not the darker sixteenth that its upper byte is."""
-    grey = np.tile(np.linspace(0, 255, 64).round().astype(np.uint16), (48, 1))
+    grey = np.tile(np.linspace(0, 255, 64).round().astype(int), (48, 1))
     grey[:8] = 255
-    cv2.imwrite(str(tmp_path / f"a{suffix}"), grey * 4095 // 255)
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), (grey * 4095 // 255).astype(np.uint16))
     rgb = next(FolderSource(tmp_path).frames()).rgb
     np.testing.assert_allclose(rgb[..., 0], grey, atol=1)
 
 
 def test_a_map_of_floats_is_no_picture(predict, tmp_path, capsys):
-    cv2.imwrite(str(tmp_path / "depth.tif"), np.full((48, 64), 2.5, np.float32))
-    assert predict(tmp_path / "depth.tif") == 1
-    assert "found samples of float32, as depth has" in capsys.readouterr().err
+    for name in ("depth.tif", "depth.pfm"):
+        cv2.imwrite(str(tmp_path / name), np.full((48, 64), 2.5, np.float32))
+        assert predict(tmp_path / name) == 1
+        assert name in capsys.readouterr().err
 
 
 def test_a_link_to_nowhere_is_told(predict, tmp_path, capsys):
