@@ -13,6 +13,7 @@ from mono_depth_ros.pointcloud import MAX_SLANT, EdgeFilter
 SCAN_FORMATS = ("ros", "mavlink")
 _MAVLINK_BINS = 72
 _MAVLINK_BIN = math.radians(5.00001)  # a little over: PX4 divides by it and rounds up
+_MEETS = 1e-4  # radians: edges of bearings and bins that are so near each other are one
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,8 @@ def for_mavlink(scan: Scan) -> Scan:
     middles = _MAVLINK_BIN * np.arange(_MAVLINK_BINS)
     off = (clockwise - middles[:, None] + math.pi) % (2 * math.pi) - math.pi  # (bins, bearings): radians from a middle
     # A bearing, which is as wide as the increment, is in every bin that it touches.
-    touches = np.abs(off) < (_MAVLINK_BIN + scan.angle_increment) / 2
-    inside = (_MAVLINK_BIN - scan.angle_increment) / 2
+    touches = np.abs(off) < (_MAVLINK_BIN + scan.angle_increment) / 2 - _MEETS
+    inside = (_MAVLINK_BIN - scan.angle_increment) / 2 - _MEETS
     values = scan.ranges.copy()
     values[np.isneginf(values)] = 0
     values[np.isposinf(values)] = scan.range_max + 0.01
