@@ -60,6 +60,18 @@ def traps(
         if path and not Path(path).is_file() and "fastrtps" in middleware(environ):
             text = f"{variable} names {path}, which is not there: Fast DDS runs with its defaults"
             found.append((text, f"correct it in every shell and container, or unset it; ours is {PROFILE}"))
+        elif path and "fastrtps" in middleware(environ) and not Path(path).read_bytes().lstrip().startswith(b"<"):
+            text = f"{variable} names {path}, which is no XML: Fast DDS runs with its defaults"
+            found.append((text, f"correct it in every shell and container, or unset it; ours is {PROFILE}"))
+    uri = environ.get("CYCLONEDDS_URI", "").partition("file://")[2]
+    if uri and not Path(uri).is_file() and "cyclonedds" in middleware(environ):
+        text = (
+            f"CYCLONEDDS_URI names {uri}, which is not there: no node starts, or with other settings than the camera's"
+        )
+        found.append((text, "correct it in every shell and container, or unset it"))
+    if environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() == "OFF":
+        text = "ROS_AUTOMATIC_DISCOVERY_RANGE is OFF here: no node sees another, but for ROS_STATIC_PEERS"
+        found.append((text, "set it to LOCALHOST or SUBNET where camera and depth_node are to meet"))
     foreign = [file.name for file in shared_memory.glob("fast*_port*") if file.stat().st_uid != user]
     if foreign and user != 0:
         text = f"{shared_memory} has {len(foreign)} ports of another user, such as {foreign[0]}, closed to this one"

@@ -23,6 +23,8 @@ from mono_depth_ros.ros.parameters import Settings
 # The prediction as other sensors correct it, from it and the image's header, camera, RGB, and where the lens sees.
 Correction = Callable[[Prediction, Header, CameraModel, NDArray[np.uint8], NDArray[np.bool_] | None], Prediction]
 
+_LEAST_REACH = 0.5  # metres; a lens by which the network sees no farther is not in pixels
+
 
 class Dropped(Exception):
     """A good frame that is not worth publishing; the text says why."""
@@ -108,8 +110,9 @@ class Pipeline:
 
         # What is too near, too far, too unsure or out of the lens's sight is no depth.
         laps.begin(stats.PACK)
-        farthest = min(settings.max_depth, self._estimator.farthest(size, view.camera))
-        if farthest <= settings.min_depth:  # infinity would call free what is beyond so little
+        reach = self._estimator.farthest(size, view.camera)
+        farthest = min(settings.max_depth, reach)
+        if reach <= max(_LEAST_REACH, settings.min_depth):  # infinity would call free what is beyond so little
             prediction.depth.fill(np.nan)
         self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
         valid_share = self._gates.valid_share(prediction.depth)
@@ -124,7 +127,7 @@ class Pipeline:
             camera=view.camera,
             farthest=farthest,
             valid_share=valid_share,
-            why_unknown=_why_unknown(prediction, settings, seen, view.camera, farthest) if valid_share < 0.5 else "",
+            why_unknown=_why_unknown(prediction, settings, seen, view.camera, reach) if valid_share < 0.5 else "",
         )
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
@@ -139,12 +142,12 @@ class Pipeline:
 
 
 def _why_unknown(
-    prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None, camera: CameraModel, farthest: float
+    prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None, camera: CameraModel, reach: float
 ) -> str:
     """What the gates took most pixels for; empty where there is no evidence. For frames of which little is known."""
-    if farthest <= settings.min_depth:
-        reach = f"with fx = {camera.fx:g} px the network reaches {farthest:.2g} m"
-        return f"{reach}, nearer than min_depth ({settings.min_depth:g} m); is camera_info right?"
+    if reach <= max(_LEAST_REACH, settings.min_depth):
+        text = f"with fx = {camera.fx:g} px the network reaches {reach:.2g} m, min_depth is {settings.min_depth:g} m"
+        return f"{text}; is camera_info right?"
     if seen is not None and seen.mean() < 0.5:
         return f"the lens sees {100 * seen.mean():.0f} % of the rectified image"
     if prediction.flaw:

@@ -137,6 +137,21 @@ def test_traps_of_a_shell_are_found_and_a_healthy_one_has_none(tmp_path):
     assert "RMW_IMPLEMENTATION is set to nothing" in text
 
 
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [
+        ({"FASTDDS_DEFAULT_PROFILES_FILE": "{folder}/profile.yaml"}, "profile.yaml, which is no XML"),
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "{folder}"}, "which is not there"),
+        ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "CYCLONEDDS_URI": "file:///nowhere.xml"}, "names /nowhere.xml"),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"}, "no node sees another"),
+    ],
+)
+def test_more_traps_of_the_same_kinds(tmp_path, environ, found):
+    (tmp_path / "profile.yaml").write_text("dds: {}")
+    ((text, fix),) = environment.traps({k: v.format(folder=tmp_path) for k, v in environ.items()}, tmp_path)
+    assert found in text and fix
+
+
 def test_ports_of_another_user_in_shared_memory_are_found(tmp_path):
     (tmp_path / "fastrtps_port7413").touch()
     mine = (tmp_path / "fastrtps_port7413").stat().st_uid

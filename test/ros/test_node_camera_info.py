@@ -2,10 +2,11 @@
 
 import copy
 
+import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
-from test.ros.harness import ERROR, WARN, accepted, make_image, make_info, stamp_of, wait_until
+from test.ros.harness import ERROR, WARN, accepted, depth_of, make_image, make_info, stamp_of, wait_until
 
 
 def no_focal_length(info):
@@ -85,6 +86,32 @@ def unlike_p(info):
     info.p = [400.0, 0.0, 160.0, 0.0, 0.0, 400.0, 120.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
 
+def lens_of_8_millimetres(info):
+    info.k[0] = info.k[4] = 8.0
+
+
+def in_widths(info):
+    info.k[0] = info.k[4] = 0.8
+    info.k[2] = info.k[5] = 0.5
+
+
+def swapped_axis(info):
+    info.k[2], info.k[5] = info.k[5], info.k[2]
+
+
+def fisheye_of_nothing(info):
+    info.distortion_model, info.d = "kannala_brandt4", [0.0] * 4
+
+
+def p_of_half_the_size(info):
+    info.d = [-0.1, 0.01, 0.0, 0.0]
+    info.p = [130.0, 0.0, 80.0, 0.0, 0.0, 130.0, 60.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def binned_beside_a_whole_image(info):
+    info.binning_x = info.binning_y = 2
+
+
 def other_camera(info):
     info.header.frame_id = "rear_camera_optical_frame"
 
@@ -96,6 +123,12 @@ def other_camera(info):
         (squeezed, "fx, fy = 260, 520"),
         (millimetres, "millimetres"),
         (unlike_p, "K and P differ"),
+        (lens_of_8_millimetres, "millimetres"),
+        (in_widths, "in units of the picture's width"),
+        (swapped_axis, "perhaps swapped"),
+        (fisheye_of_nothing, "all 0 with the model of a fisheye"),
+        (p_of_half_the_size, "P: cx, cy = 80, 60"),
+        (binned_beside_a_whole_image, "but the image is whole"),
         (other_camera, "'rear_camera_optical_frame'"),
     ],
 )
@@ -110,3 +143,15 @@ def test_intrinsics_that_cannot_be_this_cameras_are_said_with_the_likely_cause(c
     camera._images.publish(image)
     wait_until(lambda: camera.depths and stamp_of(camera.depths[-1]) == stamp, lambda: camera.counts())
     camera.expect_status("camera_info", WARN, found)
+
+
+@pytest.mark.parametrize("focal", [1.0, 3.6, 8.0])
+def test_a_lens_that_is_not_in_pixels_frees_nothing_and_is_an_error(camera, focal):
+    """The network reaches some centimetres by it: all farther pixels would be infinite, and the world free."""
+    clearing = camera.watch(PointCloud2, "depth/clearing_points")
+    camera.connect()
+    stamp = accepted(camera, make_image(camera.stamp()), make_info(focal=focal))
+    camera.expect_status("outputs", ERROR, "depth says nothing", f"with fx = {focal:g} px the network reaches")
+    assert np.isnan(depth_of(camera.depths[-1])).all()
+    wait_until(lambda: clearing and stamp_of(clearing[-1]) == stamp, "the clearing points")
+    assert clearing[-1].width == 0

@@ -8,8 +8,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from test.ros.harness import ERROR, WARN, DepthNode, Peer, accepted, make_compressed, make_info, stamp_of
 
 
-def encoded(suffix: str, pixels: np.ndarray) -> bytes:
-    return cv2.imencode(suffix, pixels)[1].tobytes()
+def encoded(suffix: str, pixels: np.ndarray, *options: int) -> bytes:
+    return cv2.imencode(suffix, pixels, options)[1].tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,7 @@ def compressed_camera(compressed_node):
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (240, 320, 3), np.uint8)
 JPEG, PNG = encoded(".jpg", PICTURE), encoded(".png", PICTURE)
+PROGRESSIVE = encoded(".jpg", PICTURE, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
 DEPTH = np.full((240, 320), 2000, np.uint16)
 
 
@@ -43,6 +44,11 @@ DEPTH = np.full((240, 320), 2000, np.uint16)
         ("16UC1; compressedDepth png", bytes(12) + encoded(".png", DEPTH), "a depth image is no picture"),
         ("32FC1; compressedDepth", bytes(12) + encoded(".png", DEPTH), "a depth image is no picture"),
         ("png", encoded(".png", DEPTH), "may be depth"),
+        ("rgb8; png compressed bgr8", encoded(".png", DEPTH), "may be depth"),
+        ("8UC1; png", encoded(".png", DEPTH), "may be depth"),
+        ("jpeg", PROGRESSIVE[: PROGRESSIVE.rindex(b"\xff\xda")] + b"\xff\xd9", "its last scans"),
+        ("jpeg", JPEG.replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"), "JPEG"),  # says 12 bits
+        ("webp", encoded(".webp", PICTURE), "expected a JPEG or PNG"),
         ("zstd", b"\x28\xb5\x2f\xfd" + bytes(99), "expected a JPEG or PNG"),
         ("rgb8; jpeg compressed bgr8", JPEG[: len(JPEG) // 2] + JPEG[-2:], "damaged JPEG"),
         ("rgb8; png compressed bgr8", PNG[:500] + bytes([PNG[500] ^ 1]) + PNG[501:], "damaged PNG"),

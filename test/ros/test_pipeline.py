@@ -342,7 +342,7 @@ def test_a_network_that_reaches_no_farther_than_min_depth_knows_nothing_and_free
     bench.process(make_image(Time(sec=1)), make_info())
     assert np.isnan(depth_of(bench.last(topics.DEPTH))).all() and bench.last(topics.CLEARING_POINTS).width == 0
     said = [text for is_error, text in bench.problems.current("outputs") if is_error]
-    assert any("depth says nothing" in text and "the network reaches 8 m, nearer than" in text for text in said)
+    assert any("depth says nothing" in text and "the network reaches 8 m, min_depth is" in text for text in said)
     assert any("scan cannot be made" in text and "is camera_info right?" in text for text in said)
 
 
