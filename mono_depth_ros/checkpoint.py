@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_safetensors
 
 from mono_depth_ros.errors import MonoDepthError
 
@@ -25,6 +23,7 @@ FORMAT = 1
 STRIDE = 32
 OUTPUT_KINDS = ("metres", "log-metres", "disparity", "relative")
 _HEADER = "mono_depth_ros"
+_DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "U8": "u1", "I8": "i1", "I32": "<i4", "I64": "<i8", "BOOL": "?"}
 
 
 class CheckpointError(MonoDepthError, RuntimeError):
@@ -165,6 +164,8 @@ def save(
     Raises:
         ValueError: a weight is not finite in float16, or the path does not end in ``.safetensors``.
     """
+    from safetensors.numpy import save as to_safetensors  # not on a robot, which only reads
+
     path = Path(path)
     if path.suffix != ".safetensors":
         raise ValueError(f"checkpoint path: found {path}, expected a name that ends in .safetensors")
@@ -211,21 +212,37 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"{path}: no such checkpoint; expected a .safetensors file, or no name for the shipped one"
         )
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if _HEADER not in metadata:
-                raise CheckpointError(
-                    f"{path}: a safetensors file without this project's metadata; expected one that "
-                    "`python -m training export` or `mono_depth_ros.checkpoint.save` wrote"
-                )
-            header = json.loads(metadata[_HEADER])
-            if not isinstance(header, dict):
-                raise CheckpointError(
-                    f"{path}: bad metadata: found {header!r}, expected names and values; export it again"
-                )
-            return header, {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        tensors, metadata = _unpack(bytearray(path.read_bytes()))
+        if _HEADER not in metadata:
+            raise CheckpointError(
+                f"{path}: a safetensors file without this project's metadata; expected one that "
+                "`python -m training seal` or `mono_depth_ros.checkpoint.save` wrote"
+            )
+        header = json.loads(metadata[_HEADER])
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError, OSError) as error:
         raise CheckpointError(f"{path}: {_what_it_is(path)}, expected a whole safetensors file ({error})") from error
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: bad metadata: found {header!r}, expected names and values; export it again")
+    return header, tensors
+
+
+def _unpack(content: bytearray) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Tensors and metadata of a safetensors file, by the format's own description; apt has no package that reads it.
+
+    Eight bytes say how long a JSON header is, which names each tensor's type, shape and place among the bytes behind.
+    Raises whatever Python raises where the content is not that.
+    """
+    begin = 8 + int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8:begin])
+    metadata = entries.pop("__metadata__", {})
+    tensors = {}
+    for name, entry in entries.items():
+        first, last = entry["data_offsets"]
+        data = content[begin + first : begin + last]
+        tensors[name] = np.frombuffer(data, _DTYPES[entry["dtype"]]).reshape(entry["shape"])
+    if begin + max((entry["data_offsets"][1] for entry in entries.values()), default=0) != len(content):
+        raise ValueError(f"{len(content)} bytes are not as many as its header says")
+    return tensors, metadata
 
 
 def _what_it_is(path: Path) -> str:

@@ -56,7 +56,7 @@ class DepthEstimator:
 
         Args:
             checkpoint: a ``.safetensors`` file; None is the shipped one.
-            backend: ``auto``, ``torch``, ``openvino`` or ``onnxruntime``.
+            backend: ``auto``, ``torch``, ``openvino``, ``onnxruntime`` or ``opencv``.
             device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``.
             precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``.
             input_size: (height, width) whose product is how many pixels the network gets; the image keeps its shape.

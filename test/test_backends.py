@@ -20,7 +20,9 @@ from mono_depth_ros import CameraModel, DepthEstimator, Prediction, checkpoint
 from mono_depth_ros.backends import BackendError, onnxruntime_backend, resize, select
 from mono_depth_ros.backends.machine import Machine, detect, parse_cpuinfo
 from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend, built_for, tensorrt_options
+from mono_depth_ros.backends.opencv_backend import SMALLEST_SIDE, OpenCvBackend
 from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
+from mono_depth_ros.backends.plain_onnx import plain
 from mono_depth_ros.backends.select import candidates
 from mono_depth_ros.checkpoint import CheckpointError
 from mono_depth_ros.io import parse_source
@@ -32,6 +34,7 @@ from mono_depth_ros.export import round_weights  # noqa: E402
 from mono_depth_ros.network import DepthNetwork  # noqa: E402
 from mono_depth_ros.quantize import CalibrationFrame, judge  # noqa: E402
 
+KINDS = (OpenVinoBackend, OnnxRuntimeBackend, OpenCvBackend)
 HERE = detect()
 SIZE = (96, 160)
 
@@ -69,11 +72,10 @@ def reference(weights):
     return TorchBackend(restore(weights), weights.info)
 
 
-@pytest.fixture(params=["openvino", "onnxruntime"])
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.name)
 def backend(request, weights):
     """Each backend that runs the ONNX form on a CPU, in single precision."""
-    kind = {"openvino": OpenVinoBackend, "onnxruntime": OnnxRuntimeBackend}[request.param]
-    return kind(weights.onnx())
+    return request.param(weights.onnx())
 
 
 # --- Parity
@@ -147,12 +149,15 @@ def test_batch_normalisation_is_folded_away_without_a_difference(encoder, left):
 
 def test_changing_sizes_changes_no_result(backend, reference):
     rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (96, 64), (32, 32), (64, 96))]
+    smallest = (SMALLEST_SIDE,) * 2 if backend.name == "opencv" else (32, 32)
+    frames = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in ((64, 96), (96, 64), smallest, (64, 96))]
     for frame in frames:
         np.testing.assert_allclose(infer(backend, frame)[0], infer(reference, frame)[0], atol=1e-3)
 
 
 def test_results_lie_in_the_same_arrays_each_time(backend):
+    if backend.name == "opencv":
+        pytest.skip("OpenCV makes new arrays each time, and cannot be given any")
     black = infer(backend, np.zeros((*SIZE, 3), np.uint8))
     kept = black[0].copy()
     white = infer(backend, np.full((*SIZE, 3), 255, np.uint8))
@@ -221,7 +226,7 @@ def test_what_pytorch_lays_out_depends_on_the_sizes_alone(weights):
 
 def test_threads_change_no_result(weights, reference):
     rgb = np.random.default_rng(1).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    for kind in (OpenVinoBackend, OnnxRuntimeBackend):
+    for kind in KINDS:
         depth = infer(kind(weights.onnx(), threads=1), rgb)[0]
         np.testing.assert_allclose(depth, infer(reference, rgb)[0], atol=1e-3)
 
@@ -237,7 +242,7 @@ def test_a_network_without_an_error_head_has_no_second_output(tmp_path, encoder)
     rgb = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     expected, nothing = infer(TorchBackend(restore(sealed), info), rgb)
     assert nothing is None
-    for kind in (OpenVinoBackend, OnnxRuntimeBackend):
+    for kind in KINDS:
         depth, nothing = infer(kind(sealed.onnx()), rgb)
         assert nothing is None
         np.testing.assert_allclose(depth, expected, atol=1e-3)
@@ -325,6 +330,8 @@ JETSON = Machine(gpu="Orin", onnxruntime=("TensorrtExecutionProvider", "CUDAExec
         (JETSON, False, {"device": "tensorrt"}, "onnxruntime tensorrt fp16"),
         (JETSON, True, {"device": "cpu"}, "onnxruntime cpu fp32"),
         (Machine(torch=True), False, {}, "torch cpu fp32"),
+        (Machine(), True, {}, "opencv cpu fp32"),
+        (JETSON, True, {"backend": "opencv"}, "opencv cpu fp32"),
     ],
 )
 def test_the_best_backend_for_a_machine(machine, has_int8, request_, expected):
@@ -340,7 +347,8 @@ def test_the_best_backend_for_a_machine(machine, has_int8, request_, expected):
         (EPYC, {"backend": "torch"}),
         (WORKSTATION, {"device": "tensorrt"}),
         (TURING, {"precision": "bf16"}),
-        (Machine(), {}),
+        (Machine(), {"backend": "onnxruntime"}),
+        (Machine(), {"precision": "bf16"}),
     ],
 )
 def test_what_is_not_here_is_no_candidate(machine, request_):
@@ -390,6 +398,43 @@ def test_a_cpu_robot_never_imports_pytorch(sealed_checkpoint):
         "sys.exit(e.backend.name != 'openvino' or any(m in sys.modules for m in ('torch', 'timm', 'onnx', 'rclpy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_a_robot_whose_packages_come_from_apt_alone_has_depth():
+    """apt has NumPy, OpenCV and PyYAML; neither a backend nor safetensors nor simplejpeg for each distribution."""
+    code = (
+        "import sys, numpy\n"
+        "for name in ('openvino', 'onnxruntime', 'torch', 'onnx', 'google.protobuf', 'safetensors', 'simplejpeg'):\n"
+        "    sys.modules[name] = None\n"
+        "from mono_depth_ros import DepthEstimator\n"
+        "estimator = DepthEstimator.load(input_size=(64, 96))\n"
+        "depth = estimator.predict(numpy.full((64, 96, 3), 90, numpy.uint8)).depth\n"
+        "print(estimator.choice, depth.min() > 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=120, capture_output=True, text=True)
+    assert done.stdout.startswith("opencv on cpu in fp32 (") and done.stdout.endswith("True\n"), done.stderr
+
+
+def test_the_plain_graph_is_one_that_onnx_reads(weights):
+    onnx = pytest.importorskip("onnx")
+    graph = onnx.load_from_string(plain(weights.onnx().read_bytes(), SIZE)).graph
+    (image,) = graph.input
+    assert [dim.dim_value for dim in image.type.tensor_type.shape.dim] == [1, *SIZE, 3]
+    assert {t.data_type for t in graph.initializer} <= {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+    assert [v.name for v in graph.output] == ["depth", "log_error"]
+    assert all(len(node.input) == 1 for node in graph.node if node.op_type in ("Clip", "GlobalAveragePool"))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 96), (96, 32)])
+def test_opencv_refuses_the_sizes_at_which_it_is_wrong(weights, size):
+    with pytest.raises(BackendError, match=f"found {size[0]}x{size[1]} pixels, expected sides of at least 64"):
+        OpenCvBackend(weights.onnx()).infer(np.zeros((96, 96, 3), np.uint8), size)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\x3a\x7f", b"\x3a\x03\x0a\x7f\x00", b"\xff"])
+def test_what_is_no_whole_graph_is_refused(content):
+    with pytest.raises(ValueError, match="no (whole )?ONNX graph"):
+        plain(content, SIZE)
 
 
 # --- The machine

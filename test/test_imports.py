@@ -28,6 +28,7 @@ FORBIDDEN = [
     ("benchmark/*", (), ("training.[!b]*", "test")),  # of training only its baselines
     ("mono_depth_ros/backends/openvino_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
     ("mono_depth_ros/backends/onnxruntime_backend.py", (), ("torch", "torchvision", "timm", "mono_depth_ros.network")),
+    ("mono_depth_ros/backends/opencv_backend.py", (), ("torch", "timm", "onnx", "mono_depth_ros.network")),
     ("mono_depth_ros/checkpoint.py", (), ("torch", "mono_depth_ros.network", "mono_depth_ros.backends")),
     # The one way through the house: ros -> estimator -> backends -> network. Nothing flows back.
     ("mono_depth_ros/network/*", (), ("mono_depth_ros.backends", "mono_depth_ros.estimator")),

@@ -26,7 +26,7 @@ class Backend(Protocol):
     """What runs one network on one device.
 
     Attributes:
-        name: ``openvino``, ``onnxruntime`` or ``torch``.
+        name: ``openvino``, ``onnxruntime``, ``opencv`` or ``torch``.
         device: ``cpu``, ``cuda`` or ``tensorrt``.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
     """

@@ -11,7 +11,7 @@ from mono_depth_ros.checkpoint import Checkpoint
 
 logger = logging.getLogger(__name__)
 
-BACKENDS = ("auto", "torch", "openvino", "onnxruntime")
+BACKENDS = ("auto", "torch", "openvino", "onnxruntime", "opencv")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
@@ -23,6 +23,7 @@ BEST_FIRST = (
     ("openvino", "cpu", "the fastest backend on a CPU"),
     ("onnxruntime", "cpu", "it runs on any CPU"),
     ("torch", "cpu", "it runs on any CPU"),
+    ("opencv", "cpu", "it needs nothing more; `pip install openvino` is faster"),
 )
 
 # Older GPUs have no bfloat16, and cuDNN no convolutions in it for them.
@@ -58,6 +59,8 @@ def precisions(backend: str, device: str, machine: Machine, has_int8: bool) -> d
         return fp32
     if backend == "onnxruntime" and device == "cpu" and machine.onnxruntime:
         return fp32 | ({"int8": "the checkpoint has an int8 form"} if has_int8 else {})
+    if backend == "opencv":
+        return fp32
     if backend == "openvino" and machine.openvino:
         return _openvino_precisions(machine, has_int8)
     return {}
@@ -131,6 +134,10 @@ def create(checkpoint: Checkpoint, choice: Choice, threads: int = 0) -> Backend:
             from mono_depth_ros.backends.openvino_backend import OpenVinoBackend
 
             return OpenVinoBackend(onnx, choice.precision, threads)
+        if choice.backend == "opencv":
+            from mono_depth_ros.backends.opencv_backend import OpenCvBackend
+
+            return OpenCvBackend(onnx, threads)
         from mono_depth_ros.backends.onnxruntime_backend import OnnxRuntimeBackend
 
         return OnnxRuntimeBackend(onnx, choice.device, choice.precision, threads)
@@ -172,7 +179,7 @@ def start(
         return started, choice
     if failures:
         raise BackendError(f"{request}: each backend failed to start: {'; '.join(failures)}")
-    here = "; ".join(str(choice) for choice in candidates(machine, has_int8)) or "no backend; install openvino"
+    here = "; ".join(str(choice) for choice in candidates(machine, has_int8))
     note = (
         "" if has_int8 or precision != "int8" else "; the checkpoint has no int8 form, `mono-depth quantize` makes it"
     )
