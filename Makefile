@@ -53,7 +53,7 @@ $(VENV)/.view: $(METADATA) | $(VENV)/bin/pip
 
 $(VENV)/.test: $(METADATA) | $(VENV)/bin/pip
 	@echo "Installing PyTorch, the training's packages and the test tools into $(VENV): about 6 GB"
-	$(PIP_INSTALL) '.[ros,demo,view,benchmark,training,test]'
+	$(PIP_INSTALL) '.[ros,demo,view,benchmark,training,docs,test]'
 	@touch $(VENV)/.demo $(VENV)/.view $@
 
 $(VENV)/bin/pip:
