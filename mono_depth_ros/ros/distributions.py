@@ -14,12 +14,16 @@ from rclpy.parameter import Parameter
 from rclpy.subscription import Subscription
 
 try:
+    from rclpy.endpoint_info import TopicEndpointInfo
+except ImportError:  # before Lyrical
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
+try:
     from rclpy.event_handler import SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import SubscriptionEventCallbacks
 
-__all__ = ["SubscriptionEventCallbacks", "given_parameters", "lifecycle_state", "matched_publishers",
-           "on_parameters", "refuse_impossible_transitions", "with_message_info"]  # fmt: skip
+__all__ = ["SubscriptionEventCallbacks", "TopicEndpointInfo", "given_parameters", "lifecycle_state",
+           "matched_publishers", "on_parameters", "refuse_impossible_transitions", "with_message_info"]  # fmt: skip
 
 # Humble's subscriptions say neither what the middleware knows of a message nor who is connected.
 _TELLS_INFO = hasattr(Subscription, "CallbackType")

@@ -13,7 +13,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -22,6 +21,7 @@ from mono_depth_ros.io import compressed
 from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import doctor, environment
+from mono_depth_ros.ros.distributions import TopicEndpointInfo
 from mono_depth_ros.ros.doubts import Picture, doubts, fitting_size
 from mono_depth_ros.ros.observation import CAMERA_INFO, COMPRESSED, IMAGE, Endpoint, Frame, Info, Observation, Topic
 from mono_depth_ros.ros.outputs import CLEARING_POINTS, DEPTH
