@@ -210,7 +210,7 @@ class ClearingPoints:
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
         free = (depth > self._reach).view(np.uint8)
-        if self._edges is not None:
+        if self._edges is not None and (free & np.isfinite(depth)).any():  # infinite pixels do not fly
             cv2.bitwise_and(free, self._edges.solid(depth), dst=free)  # 1 and 255 are 1
         around = np.ones((self._stride, self._stride), np.uint8)
         all_free = cv2.erode(free, around, anchor=(self._stride // 2, self._stride // 2))

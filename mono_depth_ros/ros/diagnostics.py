@@ -1,5 +1,6 @@
 """The node's /diagnostics: one status for each thing that can go wrong, with its figures."""
 
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import AGE, NETWORK, PUBLISHED, RECEIVED, VALID, Statistics
 
 _STUCK = 5.0  # seconds on one frame
+_BUSY = 3  # processes that want a core, on average of a minute, beyond which a frame may wait for seconds
 _LONGEST_STEP, _FASTEST_CLOCK = 5.0, 20.0  # seconds at once, and per second, that a clock runs on without a jump
 
 
@@ -126,7 +128,10 @@ class Reporter:
             self._problems.error("image", "silence", f"{text}: {_reason_of_silence(source)}")
         busy, stage = source.busy_seconds(), source.stage()
         if busy > _STUCK:
+            load, cores = os.getloadavg()[0], os.cpu_count() or 1
             hangs = "; the backend hangs" if stage == NETWORK else ""
+            if load > _BUSY * cores:
+                hangs += f"; others take the CPU: a load of {load:.0f} on {cores} cores"
             text = f"one frame has been in work for {busy:.0f} s, now in {stage}{hangs}"
             self._problems.error("backend" if stage == NETWORK else "outputs", "stuck", text)
 

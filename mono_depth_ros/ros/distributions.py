@@ -8,6 +8,7 @@ from typing import Any
 
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -88,5 +89,11 @@ def with_message_info(receive: Callable[[Any, Mapping[str, Any]], None]) -> Call
 
 
 def matched_publishers(node: Node, subscription: Subscription) -> int:
-    """Number of publishers that the subscription is connected to; on Humble, of all that publish its topic."""
-    return subscription.get_publisher_count() if _TELLS_INFO else node.count_publishers(subscription.topic_name)
+    """Number of publishers that the subscription is connected to; on Humble, of all that publish its topic.
+
+    0 where it has been closed: diagnostics ask on while the last frame ends.
+    """
+    try:
+        return subscription.get_publisher_count() if _TELLS_INFO else node.count_publishers(subscription.topic_name)
+    except rclpy_implementation.InvalidHandle:
+        return 0

@@ -68,6 +68,9 @@ class Intake:
         """Compare with the stamp before, whatever that frame's fate: a clock set back costs one frame, not all."""
         now = msg.header.stamp.sec, msg.header.stamp.nanosec
         before, self._stamp = self._stamp, now
+        if now == (0, 0):
+            text = "images carry no stamp (0): nobody can tell where or when they were taken; let the driver stamp them"
+            self._problems.error(AREA, "no stamp", f"{self._topic}: {text}")
         if before is None or now > before:
             return True
         fault = "stamp repeats" if now == before else "stamp runs backwards"

@@ -159,9 +159,10 @@ class DepthNode(LifecycleNode):
         self._stream = self._orientation = self._anchors = None
 
     def _clean_up(self) -> None:
-        if self._outputs:
-            self._outputs.destroy()
-        self._outputs = self._estimator = self._left = None
+        outputs, self._outputs = self._outputs, None  # diagnostics ask no publisher that is being closed
+        if outputs:
+            outputs.destroy()
+        self._estimator = self._left = None
         memory.give_back()
 
     def _refuse_misspelt_names(self) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mono_depth_ros.ros import statistics
+from mono_depth_ros.ros import diagnostics, statistics
 from mono_depth_ros.ros.diagnostics import Input, Reporter, Situation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
@@ -133,6 +133,14 @@ def test_a_frame_that_takes_long_is_said_with_the_stage_that_it_is_in(stage, are
     status = watched.report(100)[area]
     assert status.level == ERROR and found in status.message
     assert ("hangs" in status.message) == (stage == "network")
+
+
+@pytest.mark.parametrize(("load", "is_said"), [(1.0, False), (100_000.0, True)])
+def test_a_computer_that_is_overloaded_is_said_beside_a_frame_that_takes_long(monkeypatch, load, is_said):
+    monkeypatch.setattr(diagnostics.os, "getloadavg", lambda: (load, load, load))
+    watched = Watched()
+    watched.busy = 8.0
+    assert ("others take the CPU: a load of" in watched.report(100)["backend"].message) == is_said
 
 
 @pytest.mark.parametrize(

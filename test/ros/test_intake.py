@@ -66,6 +66,25 @@ def test_an_arrival_knows_how_long_its_way_was_where_the_middleware_says_when_it
         assert slot.waiting.transit is None
 
 
+@pytest.mark.parametrize(
+    ("stamps", "said"),
+    [
+        ([(0, 0), (0, 0)], ["carry no stamp", "stamp repeats"]),
+        ([(5, 0), (5, 0)], ["stamp repeats"]),
+        ([(5, 0), (4, 999_999_999)], ["stamp runs backwards"]),
+        ([(5, 1), (0, 0)], ["carry no stamp", "stamp runs backwards"]),
+        ([(0, 1), (0, 2)], []),
+    ],
+)
+def test_stamps_that_cannot_be_are_said(stamps, said):
+    problems = Problems(lambda text: None, lambda text: None)
+    intake = Intake("/image", Slot(), lambda: 1, Journal(Statistics(), problems))
+    for sec, nanosec in stamps:
+        intake.receive(make_image(Time(sec=sec, nanosec=nanosec)), {})
+    found = " ".join(text for _, text in problems.current("image"))
+    assert [text for text in ("carry no stamp", "stamp repeats", "stamp runs backwards") if text in found] == said
+
+
 def test_displaced_frames_are_dropped():
     counts = counts_after([1, 2, 3, 4])
     assert counts["dropped: a newer one came"] == counts["dropped"] == 3

@@ -64,6 +64,7 @@ def test_a_backend_that_hangs_holds_no_transition_up_and_the_diagnostics_go_on(p
         peer.expect_status("node", ERROR, "cannot activate", "has not ended the last frame", "clean up and configure")
         assert peer.change_state("cleanup") and peer.change_state("configure") and peer.change_state("activate")
         wait_until(lambda: peer.status("node").message == "active", lambda: peer.status("node"))
+        assert "Traceback" not in node.log()  # nor is any report lost while the subscriptions close
 
 
 def test_diagnostics_go_on_while_a_network_loads_and_a_forced_end_is_no_success(peer):
