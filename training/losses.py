@@ -38,14 +38,20 @@ class SILogLoss(nn.Module):
         variance_focus: the paper's lambda, 0.5; BTS and AdaBins use 0.85.
         base: of the logarithm; the paper's is 10.
         root: take the square root times 10, as BTS does.
+        per_image: the mean over images of each one's loss, in place of one over all pixels of the batch: with a
+            ``variance_focus`` of 1 it sees the scale of no image.
     """
 
-    def __init__(self, variance_focus: float = 0.5, base: float = 10.0, root: bool = False) -> None:
+    def __init__(
+        self, variance_focus: float = 0.5, base: float = 10.0, root: bool = False, per_image: bool = False
+    ) -> None:
         super().__init__()
-        self.variance_focus, self.base, self.root = variance_focus, base, root
+        self.variance_focus, self.base, self.root, self.per_image = variance_focus, base, root, per_image
 
     def forward(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
-        """Scalar loss over all valid pixels of the batch."""
+        """Scalar loss over all valid pixels."""
+        if self.per_image and len(truth) > 1:
+            return torch.stack([self(*image) for image in zip(prediction, truth, mask, strict=True)]).mean()
         d = log_difference(prediction, truth, mask) / math.log(self.base)
         loss = masked_mean(d**2, mask) - self.variance_focus * masked_mean(d, mask) ** 2
         # The epsilon keeps the root's gradient finite where the prediction is exact or nothing is valid.
@@ -140,7 +146,7 @@ class DepthLoss(nn.Module):
 
     Args:
         weights: of each term.
-        variance_focus, base, root: see `SILogLoss`.
+        variance_focus, base, root, per_image: see `SILogLoss`.
         loss_network, loss_network_weights: see `PerceptualLoss`.
         max_depth: metres that become 1 in the perceptual loss.
     """
@@ -151,6 +157,7 @@ class DepthLoss(nn.Module):
         variance_focus: float = 0.5,
         base: float = 10.0,
         root: bool = False,
+        per_image: bool = False,
         loss_network: str = "resnet50",
         loss_network_weights: str | None = None,
         max_depth: float = 10.0,
@@ -158,7 +165,7 @@ class DepthLoss(nn.Module):
         super().__init__()
         self.weights = weights or LossWeights()
         makers: dict[str, Callable[[], nn.Module]] = {
-            "silog": lambda: SILogLoss(variance_focus, base, root),
+            "silog": lambda: SILogLoss(variance_focus, base, root, per_image),
             "perceptual": lambda: PerceptualLoss(loss_network, loss_network_weights, max_depth),
             "gradient": GradientLoss,
             "edge": EdgeLoss,
