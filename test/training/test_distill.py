@@ -10,11 +10,14 @@ from torch.nn.functional import interpolate
 
 from mono_depth_ros import DepthEstimator, Prediction
 from mono_depth_ros.network import DepthNetwork
+from test.training.conftest import CAMERA
 from test.training.scenes import plane_depth
 from training.anchors import bag as scan_bag
+from training.data.frame import RgbdFrame
 from training.data.rgbd_folder import RgbdFolder
 from training.distill import main
 from training.files import write_image
+from training.transforms import flip
 
 
 @pytest.fixture
@@ -101,7 +104,9 @@ def test_what_a_frame_knows_of_few_pixels_corrects_the_teacher_everywhere(
     sealed_checkpoint, config, tmp_path, monkeypatch
 ):
     """A teacher that sees everything 1.3 times too far, and a scan along one row of a plane."""
-    monkeypatch.setattr(DepthEstimator, "predict", lambda self, rgb, camera: Prediction(1.3 * plane_depth(camera)))
+    said = 1.3 * plane_depth(CAMERA)
+    seen = {CAMERA: said, flip(RgbdFrame("", said, said, CAMERA)).camera: said[:, ::-1]}
+    monkeypatch.setattr(DepthEstimator, "predict", lambda self, rgb, camera: Prediction(seen[camera]))
     scan_bag.main([str(config.parent), str(tmp_path / "bag"), "--rows", "0", "1"])
     topics = {"color": "/image", "depth": "/scan", "camera_info": "/camera_info"}
     bag = {"class_path": "training.data.sparse_bag.SparseBag", "init_args": {"bag": str(tmp_path / "bag"), **topics}}
