@@ -33,6 +33,13 @@ def names(*remaps, compressed=False, namespace="/robot"):
         (("image:=/cam/image_raw",), True, ("/cam/image_raw/compressed", True, "/cam/camera_info")),
         (("image:=/cam/image_raw/compressed",), False, ("/cam/image_raw/compressed", True, "/cam/camera_info")),
         (("image:=/cam/image_raw/compressed",), True, ("/cam/image_raw/compressed", True, "/cam/camera_info")),
+        (
+            ("image:=/cam/left/image_raw/compressed",),
+            False,
+            ("/cam/left/image_raw/compressed", True, "/cam/left/camera_info"),
+        ),
+        (("image:=image_raw",), True, ("/robot/image_raw/compressed", True, "/robot/camera_info")),
+        (("camera_info:=/cam/info",), True, ("/robot/image/compressed", True, "/cam/info")),
         (("image/compressed:=/cam/jpeg",), True, ("/cam/jpeg", True, "/cam/camera_info")),
         (("image:=/cam/image_raw", "camera_info:=/other/info"), False, ("/cam/image_raw", False, "/other/info")),
     ],

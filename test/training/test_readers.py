@@ -363,8 +363,12 @@ class TestUnits:
         write_depth(folder / "depth/00000.png", np.rint(5000 * plane_depth(SMALL)).astype(np.uint16))
         np.testing.assert_allclose(RgbdFolder(folder, metre=5000)[0].depth, plane_depth(SMALL), atol=1.1e-4)
 
-    @pytest.mark.parametrize("name", ["nyu_depth_v2_train", "hololens_office", "realsense_desk"])
-    def test_real_rooms_in_kittis_unit_contradict_the_shipped_network(self, real_frames, tmp_path, name):
+    @pytest.mark.parametrize(
+        ("name", "metre"),
+        [(name, 256) for name in ("nyu_depth_v2_train", "hololens_office", "realsense_desk")]
+        + [("realsense_desk", metre) for metre in (100, 4000, 6553.5)],  # centimetres, Matterport3D's, Replica's
+    )
+    def test_real_rooms_in_another_unit_contradict_the_shipped_network(self, real_frames, tmp_path, name, metre):
         frames = RgbdFolder(real_frames / name, every=40)
         assert "median depth" in describe(frames)
         (tmp_path / "rgb").symlink_to(real_frames / name / "rgb")
@@ -372,6 +376,7 @@ class TestUnits:
         (tmp_path / "depth").mkdir()
         for color in sorted((tmp_path / "rgb").iterdir()):
             units = cv2.imread(str(real_frames / name / f"depth/{color.stem}.png"), cv2.IMREAD_UNCHANGED)
-            write_depth(tmp_path / f"depth/{color.stem}.png", np.rint(units * 0.256).astype(np.uint16))
-        with pytest.raises(ValueError, match=r"0\.2\d* times what the shipped network sees.*`metre`"):
+            other = np.rint(units * (metre / 1000)).clip(0, 65535).astype(np.uint16)
+            write_depth(tmp_path / f"depth/{color.stem}.png", other)
+        with pytest.raises(ValueError, match=r"[\d.]+ times what the shipped network sees.*`metre`"):
             describe(RgbdFolder(tmp_path, every=40))
