@@ -8,6 +8,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+import cv2
+
 # Packages a backend may come in, as `importlib.metadata` calls them.
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "torch")
 # Without one of these, OpenVINO emulates bfloat16, which is slower than float32.
@@ -61,7 +63,10 @@ def detect() -> Machine:
         openvino=_openvino_capabilities(),
         onnxruntime=_onnxruntime_providers(),
         torch=find_spec("torch") is not None,
-        versions=tuple(f"{name} {version}" for name in PACKAGES if (version := _version(name))),
+        versions=(
+            *(f"{name} {version}" for name in PACKAGES if (version := _version(name))),
+            f"opencv {cv2.__version__}",
+        ),
     )
 
 
