@@ -177,6 +177,18 @@ class EdgeFilter:
         return slope
 
 
+def placed(points: NDArray[np.void], pose: NDArray[np.float64], lowest: float, highest: float) -> NDArray[np.void]:
+    """Points moved, in place, into the frame that a pose (4, 4) is given in; those beyond the heights (m, z) left out.
+
+    Of a grid (H, W) they become NaN; of a list (N,), what is returned is a list without them.
+    """
+    numbers = points.view("<f4").reshape(*points.shape, -1)
+    moved = numbers[..., :3] @ pose[:3, :3].T.astype(np.float32) + pose[:3, 3].astype(np.float32)
+    kept = (moved[..., 2] >= lowest) & (moved[..., 2] <= highest)
+    numbers[..., :3] = np.where(kept[..., None], moved, np.float32(np.nan))
+    return points[kept] if points.ndim == 1 else points
+
+
 def write_ply(path: str | PathLike[str], cloud: NDArray[np.void], comment: str = "") -> None:
     """Write the good points of a cloud that CloudBuilder made, of any shape, as a binary little-endian PLY file."""
     good = cloud[np.isfinite(cloud["z"])]

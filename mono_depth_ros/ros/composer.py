@@ -6,14 +6,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.pointcloud import CloudBuilder
+from mono_depth_ros.pointcloud import CloudBuilder, placed
 from mono_depth_ros.preview import DepthPreview
 from mono_depth_ros.ros import messages
 from mono_depth_ros.ros import outputs as topics
+from mono_depth_ros.poses import PoseUnknownError
 from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
@@ -57,10 +58,13 @@ class Composer:
     def compose(self, result: Result, settings: Settings, wanted: Collection[str]) -> dict[str, Any]:
         """Messages by topic. What cannot be made is left out and reported, as is what says nothing."""
         make: dict[str, Callable[[Result, Settings], Any]] = {
-            topics.DEPTH: self._depth,
-            topics.COLOR: self._color,
-            topics.CONFIDENCE: self._confidence,
             topics.CAMERA_INFO: self._camera_info,
+            topics.DEPTH: self._depth,
+            topics.IMAGE_RECT: self._depth,
+            topics.COMPRESSED_DEPTH: self._compressed_depth,
+            topics.COLOR: self._color,
+            topics.COMPRESSED_COLOR: self._compressed_color,
+            topics.CONFIDENCE: self._confidence,
             topics.POINTS: self._points,
             topics.CLEARING_POINTS: self._clearing_points,
             topics.SCAN: self._scan,
@@ -70,15 +74,28 @@ class Composer:
             only_millimetres = settings.depth_format == "16UC1" and topics.DEPTH in wanted
             known = 0.0 if only_millimetres else 1 - float(np.isnan(result.depth).mean())
             self._doubt_empty(topics.DEPTH, known, "pixels", result)
+        if (frame := result.header.frame_id).endswith("_link"):
+            text = (
+                f"the images' frame {frame!r} is by its name x forward (REP-103); depth and cloud are x right, y down"
+            )
+            self._problems.warn(AREA, "frame", f"{text}, z forward: set frame_id to the camera's optical frame")
         composed = {topic: make[topic](result, settings) for topic in make if topic in wanted}
         return {topic: message for topic, message in composed.items() if message is not None}
 
     def _depth(self, result: Result, settings: Settings) -> Image:
         return messages.depth_message(result.header, result.depth, settings.depth_format)
 
+    def _compressed_depth(self, result: Result, settings: Settings) -> CompressedImage:
+        return messages.compressed_depth_message(result.header, result.depth, settings.depth_format, settings.min_depth)
+
     def _color(self, result: Result, settings: Settings) -> Image:
-        preview = self._built(DepthPreview, settings.min_depth, settings.max_depth)
-        return messages.rgb_message(result.header, preview.render(result.depth))
+        return messages.rgb_message(result.header, self._preview(result, settings))
+
+    def _compressed_color(self, result: Result, settings: Settings) -> CompressedImage:
+        return messages.jpeg_message(result.header, self._preview(result, settings))
+
+    def _preview(self, result: Result, settings: Settings) -> NDArray[np.uint8]:
+        return self._built(DepthPreview, settings.min_depth, settings.max_depth).render(result.depth)
 
     def _confidence(self, result: Result, settings: Settings) -> Image | None:
         if result.confidence is None:
@@ -89,7 +106,7 @@ class Composer:
     def _camera_info(self, result: Result, settings: Settings) -> CameraInfo:
         return messages.camera_info_message(result.header, result.camera)
 
-    def _points(self, result: Result, settings: Settings) -> PointCloud2:
+    def _points(self, result: Result, settings: Settings) -> PointCloud2 | None:
         confidence_field = settings.points_confidence and result.confidence is not None
         if settings.points_confidence and not confidence_field:
             self._problems.error(AREA, "field", "points_confidence: this checkpoint predicts no confidence; left out")
@@ -101,20 +118,39 @@ class Composer:
             max_slant=settings.max_slant,
             confidence_field=confidence_field,
         )
-        if builder.dense:
-            message = messages.cloud_message(result.header, builder.build(result.depth, result.rgb, result.confidence))
-        else:
-            cloud = self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
-            builder.build(result.depth, result.rgb, result.confidence, cloud.points)
-            message = cloud.message(result.header)
+        cloud = None if builder.dense else self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
+        points = builder.build(result.depth, result.rgb, result.confidence, cloud.points if cloud else None)
+        try:
+            header, points = self._placed(
+                result, points, settings, settings.points_min_height, settings.points_max_height
+            )
+        except PoseUnknownError as error:
+            self._problems.error(AREA, "points_frame", f"{topics.POINTS} cannot be made: {error}")
+            return None
+        message = cloud.message(header) if cloud else messages.cloud_message(header, points)
         if result.valid_share > _NOTHING:  # else there is nothing to see, or depth says why
             self._doubt_empty(topics.POINTS, builder.valid_share(), "points", result, "max_slant leaves none")
         return message
 
-    def _clearing_points(self, result: Result, settings: Settings) -> PointCloud2:
+    def _clearing_points(self, result: Result, settings: Settings) -> PointCloud2 | None:
         reach = min(settings.clearing_range, result.farthest)
         ends = self._built(ClearingPoints, result.camera, reach, max_slant=settings.max_slant)
-        return messages.cloud_message(result.header, ends.build(result.depth).view(_XYZ)[:, 0])
+        try:
+            header, points = self._placed(result, ends.build(result.depth).view(_XYZ)[:, 0], settings)
+        except PoseUnknownError as error:
+            self._problems.error(AREA, "points_frame", f"{topics.CLEARING_POINTS} cannot be made: {error}")
+            return None
+        return messages.cloud_message(header, points)
+
+    def _placed(
+        self, result: Result, points: NDArray, settings: Settings, lowest: float = -np.inf, highest: float = np.inf
+    ) -> tuple[Header, NDArray]:
+        """Points, and the header with their frame: points_frame, or the image's. Raises PoseUnknownError."""
+        header, frame = result.header, settings.points_frame
+        if not frame:
+            return header, points
+        pose = self._orientation.pose_of_camera(header, frame, settings)
+        return Header(stamp=header.stamp, frame_id=frame), placed(points, pose, lowest, highest)
 
     def _scan(self, result: Result, settings: Settings) -> LaserScan | None:
         optical = result.header.frame_id

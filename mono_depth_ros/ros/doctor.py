@@ -109,7 +109,8 @@ def _otherwise(publisher: Endpoint, topic: Topic, subscription: Endpoint) -> boo
 
 def _agreed(depth_node: str, topic: Topic, subscription: Endpoint, policy: str, offered: str) -> str:
     if policy == "durability":
-        return f"let {subscription.node} ask for {offered}"
+        ours = f"set qos_overrides.{topic.name}.publisher.durability: transient_local, or "
+        return f"{'' if subscription.node == depth_node else ours}let {subscription.node} ask for {offered}"
     if subscription.node == depth_node:
         return f"set qos_overrides.{topic.name}.subscription.reliability: best_effort (the default)"
     ours = f"set qos_overrides.{topic.name}.publisher.reliability: reliable (the default)"
@@ -242,14 +243,10 @@ def _frames(seen: Observation) -> Iterator[Finding]:
     frame_id, name = seen.images[-1].frame_id, seen.image.name
     if not frame_id:
         yield Finding(f"{name}: frame_id is empty", "set it in the driver, e.g. camera_optical_frame; tf needs it")
-    elif "optical" not in frame_id:
+    elif "optical" not in frame_id and not any("optical" in depth.frame_id for depth in seen.depths):
         text = f"{name}: frame {frame_id!r} has no _optical in its name; depth and cloud are x right, y down, z forward"
-        fix = "if it is x forward, set the driver's frame_id to the optical frame (REP-103); scan needs scan_frame"
-        yield Finding(text, fix, is_error=False)
-    for depth in seen.depths[-1:]:
-        if depth.frame_id != frame_id:
-            text = f"depth has the frame {depth.frame_id!r}, its image {frame_id!r}"
-            yield Finding(text, "somebody else publishes depth too: remap one of them")
+        fix = "if it is x forward, name the optical frame in the driver (REP-103) or in frame_id; scan needs scan_frame"
+        yield Finding(text, fix, is_error=frame_id.endswith("_link"))
 
 
 def _own_diagnostics(seen: Observation) -> Iterator[Finding]:

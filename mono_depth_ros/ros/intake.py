@@ -30,12 +30,14 @@ class Intake:
         topic: str,
         worker: NewestFrameWorker[Arrival],
         publishers: Callable[[], int],
+        max_rate: Callable[[], float],
         journal: Journal,
     ) -> None:
-        self._topic, self._worker, self._publishers = topic, worker, publishers
+        self._topic, self._worker, self._publishers, self._max_rate = topic, worker, publishers, max_rate
         self._statistics, self._problems = journal
         self._stamp: tuple[int, int] | None = None
         self._number = 0
+        self._due = 0.0  # when max_rate allows the next one, by time.perf_counter
 
     def receive(self, msg: Image | CompressedImage, info: Mapping[str, Any]) -> None:
         """Take in a message and what the middleware says of it."""
@@ -44,6 +46,9 @@ class Intake:
         self._statistics.count(RECEIVED)
         self._count_lost(info.get("publication_sequence_number") or 0)
         if not self._is_newer(msg):
+            return
+        if not self._is_due(at):
+            self._statistics.count(DROPPED, "faster than max_rate")
             return
         if self._worker.offer(Arrival(msg, at, transit)) is not None:
             self._statistics.count(DROPPED, "a newer one came")
@@ -63,6 +68,15 @@ class Intake:
         if 0 < self._number < number and self._publishers() == 1:
             self._statistics.count(LOST, number=number - self._number - 1)
         self._number = number
+
+    def _is_due(self, at: float) -> bool:
+        """Keep to max_rate on average: an image that is late does not put off the ones after it."""
+        rate = self._max_rate()
+        if rate and at < self._due:
+            return False
+        if rate:
+            self._due = max(self._due, at - 1 / rate) + 1 / rate
+        return True
 
     def _is_newer(self, msg: Image | CompressedImage) -> bool:
         """Compare with the stamp before, whatever that frame's fate: a clock set back costs one frame, not all."""

@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from std_srvs.srv import SetBool
 
 from mono_depth_ros.ros import calibration, distributions, memory, parameters
 from mono_depth_ros.ros.anchors import AnchorInputs
@@ -56,6 +57,8 @@ class DepthNode(LifecycleNode):
         self._stream: Stream | None = None
         self._left: Stream | None = None  # the one before, with a frame that did not end
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._enabled = True
+        self.create_service(SetBool, "~/set_enabled", self._set_enabled)
         self._ended = threading.Event()
         self._reporting = threading.Thread(target=self._report_each_second, name="diagnostics", daemon=True)
         self._reporting.start()
@@ -71,6 +74,9 @@ class DepthNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the subscriptions and start the worker."""
+        if not self._enabled:
+            self.get_logger().info("active, but no images are taken: set_enabled says so")
+            return _SUCCESS
         return self._attempt("activate", self._activate, self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -204,7 +210,7 @@ class DepthNode(LifecycleNode):
     def _report(self) -> None:
         stream, outputs, estimator, anchors = self._stream, self._outputs, self._estimator, self._anchors
         situation = Situation(
-            state=distributions.lifecycle_state(self),
+            state=distributions.lifecycle_state(self) + ("" if self._enabled else ", disabled"),
             input=stream.input if stream else None,
             backend=estimator.description() if estimator else {},
             camera_info=stream.camera_info() if stream else {},
@@ -216,6 +222,17 @@ class DepthNode(LifecycleNode):
         report = DiagnosticArray(status=self._reporter.report(now.nanoseconds, situation, self._settings))
         report.header.stamp = now.to_msg()
         self._diagnostics.publish(report)
+
+    def _set_enabled(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        """Depth on demand: close the subscriptions, or open them again, while the node stays active and loaded."""
+        self._enabled, response.success = request.data, True
+        if distributions.lifecycle_state(self) == "active":
+            if not request.data:
+                self._deactivate()
+            elif not self._stream:
+                response.success = self._attempt("activate", self._activate, self._deactivate) == _SUCCESS
+        response.message = "images are taken while the node is active" if request.data else "no images are taken"
+        return response
 
     def _warn(self, text: str) -> None:
         self.get_logger().warning(text)

@@ -11,12 +11,13 @@ from rclpy.time import Time
 from sensor_msgs.msg import Imu
 from std_msgs.msg import Header
 
-from mono_depth_ros.poses import PoseUnknownError, rotation_of
+from mono_depth_ros.poses import Pose, PoseUnknownError, pose_of, rotation_of
 from mono_depth_ros.ros.frames import Tree
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.qos import IMU_INPUT, OVERRIDABLE
 
 _OLDEST_ATTITUDE = 0.5  # seconds
+_ASIDE = 0.3  # metres from the scan's frame that a camera may be off without a word
 _STEP = 0.02  # rad; finer turns than this are one, so that the scan's tables are kept
 _BODY_FROM_OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 _UP_FROM_DOWN = np.diag([1.0, -1.0, -1.0])  # a frame of x forward, y right, z down in one of y left, z up
@@ -71,7 +72,7 @@ class Orientation:
         try:
             if own and of_vehicle:
                 raise PoseUnknownError("it is the camera's own, and the bins are the vehicle's; set scan_frame")
-            return self._by_tf(header, frame), ""
+            return self._by_tf(header, frame, settings)
         except PoseUnknownError as error:
             text = f"how the camera is turned in {frame} is not known: {error}"
             remedy = "set scan_yaw (0 for a camera that looks ahead) and scan_rotation: parameters"
@@ -79,15 +80,25 @@ class Orientation:
                 return given, f"{text}; taken to look along its x; {remedy}"
             raise ValueError(f"{text}; {remedy}") from error
 
-    def _by_tf(self, header: Header, frame: str) -> Turn:
+    def pose_of_camera(self, header: Header, frame: str, settings: Settings) -> Pose:
+        """Where the camera of an image is in a frame: by camera_pose, or by tf2. Raises PoseUnknownError."""
+        if frame == settings.base_frame and any(settings.camera_pose):
+            return pose_of(settings.camera_pose)
         try:
-            pose = self._tree.pose(header.frame_id, frame, Time.from_msg(header.stamp))
+            return self._tree.pose(header.frame_id, frame, Time.from_msg(header.stamp))
         except PoseUnknownError:  # of that moment; a camera's mount is there at every
-            pose = self._tree.pose(header.frame_id, frame, Time())
+            return self._tree.pose(header.frame_id, frame, Time())
+
+    def _by_tf(self, header: Header, frame: str, settings: Settings) -> tuple[Turn, str]:
+        pose = self.pose_of_camera(header, frame, settings)
+        aside = float(np.hypot(*pose[:2, 3]))
+        doubt = (
+            f"the camera is {aside:.2f} m beside {frame}, and ranges count from the camera" if aside > _ASIDE else ""
+        )
         level_from_optical = pose[:3, :3]
         if frame.endswith("_frd"):
             level_from_optical = _UP_FROM_DOWN @ level_from_optical
-        return _angles(level_from_optical @ _BODY_FROM_OPTICAL.T)
+        return _angles(level_from_optical @ _BODY_FROM_OPTICAL.T), doubt
 
     def _take(self, msg: Imu) -> None:
         self._attitude = time.monotonic(), msg

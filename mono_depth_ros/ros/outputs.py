@@ -4,16 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
 from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
 
 DEPTH, COLOR, CONFIDENCE = "depth", "depth/color", "depth/confidence"
 CAMERA_INFO, POINTS, CLEARING_POINTS, SCAN = "depth/camera_info", "depth/points", "depth/clearing_points", "scan"
+# The depth where image_transport, RViz and rtabmap find camera_info beside it, and as image_transport compresses it.
+IMAGE_RECT, COMPRESSED_DEPTH = "depth/image_rect", "depth/image_rect/compressedDepth"
+COMPRESSED_COLOR = "depth/color/compressed"
 
 TYPES = {
+    CAMERA_INFO: CameraInfo,  # first: who pairs it with an image has it by then
     DEPTH: Image,
-    CAMERA_INFO: CameraInfo,
+    IMAGE_RECT: Image,
+    COMPRESSED_DEPTH: CompressedImage,
+    COMPRESSED_COLOR: CompressedImage,
     POINTS: PointCloud2,
     CLEARING_POINTS: PointCloud2,
     COLOR: Image,

@@ -98,6 +98,18 @@ class Settings:
         "Degrees across the longer side of the image that are assumed where no camera_info can be used; metres are as"
         " wrong as that. 0: nothing is assumed, and without a camera nothing is published.",
     )
+    frame_id: str = _text("", "Optical frame of the camera, where the images name another; empty: theirs.")
+    image_rotation: int = _number(
+        0, 0, 270, "Degrees that the picture is turned clockwise to be upright for the network: 0, 90, 180, 270."
+    )
+    roi: tuple[int, ...] = dataclasses.field(
+        default=(0, 0, 0, 0),
+        metadata={
+            "description": "Region of interest: x, y, width, height in pixels of the (rectified) image that all outputs"
+            " are of. All 0: the whole image."
+        },
+    )
+    max_rate: float = _number(0.0, 0.0, 1000.0, "Hz; of images that come faster, some are dropped. 0: none.")
     max_age: float = _number(
         0.0, 0.0, 3600.0, "Seconds after its stamp at which a frame is too old to publish and is dropped. 0: never."
     )
@@ -125,6 +137,18 @@ class Settings:
     points_stride: int = _number(1, 1, 64, "Take every n-th pixel of every n-th row into depth/points.")
     points_dense: bool = _flag(False, "Publish depth/points as a list without the invalid points, not as a grid.")
     points_confidence: bool = _flag(False, "Give depth/points a fifth field, confidence (float32, 0 to 1).")
+
+    points_frame: str = _text(
+        "",
+        "Frame of depth/points and depth/clearing_points, such as a level one on the floor: tf2 (or camera_pose, where"
+        " it is base_frame) says where it is. Empty: the image's.",
+    )
+    points_min_height: float = _number(
+        -100.0, -100.0, 100.0, "Metres; points that are lower in points_frame are left out."
+    )
+    points_max_height: float = _number(
+        100.0, -100.0, 100.0, "Metres; points that are higher in points_frame are left out."
+    )
 
     clearing_range: float = _number(
         5.0, 0.1, 1000.0, "Metres at which rays of depth/clearing_points end; less where depth does not reach so far."
@@ -199,6 +223,12 @@ class Settings:
         sizes = self.input_size
         if len(sizes) != 2 or (tuple(sizes) != (0, 0) and not all(32 <= n <= 8192 for n in sizes)):
             raise ValueError(f"input_size: found {list(sizes)}, expected [height, width] of 32 to 8192 each, or [0, 0]")
+        if self.image_rotation % 90:
+            raise ValueError(f"image_rotation: found {self.image_rotation}, expected 0, 90, 180 or 270")
+        roi = self.roi
+        if len(roi) != 4 or (any(roi) and not (min(roi[:2]) >= 0 and min(roi[2:]) >= 32)):
+            expected = "expected [x, y, width, height] in the image, sides of 32 or more, or [0, 0, 0, 0]"
+            raise ValueError(f"roi: found {list(roi)}, {expected}")
         for name in ("camera_pose", *(f"anchor_{sensor}_pose" for sensor in ("range", "scan", "points"))):
             if any(numbers := getattr(self, name)):
                 try:
@@ -207,6 +237,7 @@ class Settings:
                     raise ValueError(f"{name}: {error}") from error
         self._ascending("min_depth", "max_depth")
         self._ascending("scan_min_height", "scan_max_height")
+        self._ascending("points_min_height", "points_max_height")
         self._ascending("age_warning", "age_error")
 
     def changed(self, values: Mapping[str, Any]) -> "Settings":

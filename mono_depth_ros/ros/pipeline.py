@@ -16,9 +16,10 @@ from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer, Result
 from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.gates import Gates
-from mono_depth_ros.ros.images import Decoder
+from mono_depth_ros.ros.images import Decoder, ImageError
 from mono_depth_ros.ros.outputs import CONFIDENCE, POINTS
 from mono_depth_ros.ros.parameters import Settings
+from mono_depth_ros.ros.upright import predict_upright
 
 # The prediction as other sensors correct it, from it and the image's header, camera, RGB, and where the lens sees.
 Correction = Callable[[Prediction, Header, CameraModel, NDArray[np.uint8], NDArray[np.bool_] | None], Prediction]
@@ -69,7 +70,8 @@ class Pipeline:
     ) -> Outcome:
         """The messages that are wanted of an image.
 
-        Raises Dropped, ImageError for an image that cannot be decoded, and what the estimator raises.
+        Raises Dropped, ImageError for an image that cannot be decoded or does not hold the region of interest, and what
+        the estimator raises.
         """
         # Bytes become RGB.
         laps.begin(stats.DECODE)
@@ -86,31 +88,37 @@ class Pipeline:
             raise Dropped("its camera is not known")
 
         # Rays need a pinhole.
-        unseen = ""
+        camera, seen, unseen = view.camera, None, ""
         if view.rectifier:
             laps.begin(stats.RECTIFY)
             unseen = flaw(rgb)  # of the picture itself: the black rim of a rectified one is no edge that was seen
             rgb = self._rectified = view.rectifier.rectify(rgb, out=self._rectified)
+            seen = view.rectifier.valid_mask
+
+        # A part of the image may be enough.
+        if any(settings.roi):
+            rgb, seen, camera = _cropped(rgb, seen, camera, settings.roi)
+            size = rgb.shape[:2]
+        header = Header(stamp=msg.header.stamp, frame_id=settings.frame_id or msg.header.frame_id)
 
         # The network says depth, and how sure it is.
         laps.begin(stats.NETWORK)
         wants_confidence = CONFIDENCE in wanted or (settings.points_confidence and POINTS in wanted)
         memory = self._memory(size, with_sigma=wants_confidence or settings.min_confidence > 0)
-        prediction = self._estimator.predict(rgb, view.camera, memory)
+        prediction = predict_upright(self._estimator.predict, rgb, camera, memory, settings.image_rotation)
         prediction = blinded(prediction, unseen) if unseen else prediction
         laps.end_measured(self._estimator.timings())
 
         # What other sensors know corrects it. Of a picture that shows nothing, the network imagines a room.
-        seen = view.rectifier.valid_mask if view.rectifier else None
         laps.begin(stats.FUSE)
         if prediction.flaw:
             prediction.depth.fill(np.nan)
         else:
-            prediction = self._correct(prediction, msg.header, view.camera, rgb, seen)
+            prediction = self._correct(prediction, header, camera, rgb, seen)
 
         # What is too near, too far, too unsure or out of the lens's sight is no depth.
         laps.begin(stats.PACK)
-        reach = self._estimator.farthest(size, view.camera)
+        reach = self._estimator.farthest(size, camera)
         farthest = min(settings.max_depth, reach)
         if reach <= max(_LEAST_REACH, settings.min_depth):  # infinity would call free what is beyond so little
             prediction.depth.fill(np.nan)
@@ -120,14 +128,14 @@ class Pipeline:
         # Everybody gets it in the form that they subscribe to.
         sigma = prediction.sigma if wants_confidence else None
         result = Result(
-            header=msg.header,
+            header=header,
             rgb=rgb,
             depth=prediction.depth,
             confidence=None if sigma is None else confidence(sigma, out=self._maps[2]),
-            camera=view.camera,
+            camera=camera,
             farthest=farthest,
             valid_share=valid_share,
-            why_unknown=_why_unknown(prediction, settings, seen, view.camera, reach) if valid_share < 0.5 else "",
+            why_unknown=_why_unknown(prediction, settings, seen, camera, reach) if valid_share < 0.5 else "",
         )
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
@@ -139,6 +147,19 @@ class Pipeline:
         if self._maps.shape[1:] != size:
             self._maps = np.empty((3, *size), np.float32)
         return Prediction(self._maps[0], self._maps[1] if with_sigma else None)
+
+
+def _cropped(
+    rgb: NDArray[np.uint8], seen: NDArray[np.bool_] | None, camera: CameraModel, roi: tuple[int, ...]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None, CameraModel]:
+    """The window x, y, width, height of an image, of where the lens sees, and of the camera. Raises ImageError."""
+    x, y, width, height = roi
+    try:
+        camera = camera.cropped(x, y, width, height)
+    except ValueError as error:
+        raise ImageError(f"roi: {error}") from error
+    window = np.s_[y : y + height, x : x + width]
+    return np.ascontiguousarray(rgb[window]), None if seen is None else np.ascontiguousarray(seen[window]), camera
 
 
 def _why_unknown(

@@ -1,10 +1,10 @@
 """The quality of service of every topic (REP-2003), and the right of a launch file to override it.
 
 Pass OVERRIDABLE as `qos_overriding_options` wherever one of these profiles is used: it declares the read-only
-parameters `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability>`.
+parameters `qos_overrides.<topic>.<publisher|subscription>.<history|depth|reliability|durability>`.
 """
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
@@ -26,4 +26,6 @@ SENSOR_INPUT = _keep_last(10, ReliabilityPolicy.BEST_EFFORT)
 # Reliable matches every subscriber; a best-effort publisher is invisible to the defaults of RViz and depth_image_proc.
 OUTPUT = _keep_last(5, ReliabilityPolicy.RELIABLE)
 
-OVERRIDABLE = QoSOverridingOptions.with_default_policies()
+OVERRIDABLE = QoSOverridingOptions(
+    (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY)
+)

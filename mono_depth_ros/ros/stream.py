@@ -52,7 +52,7 @@ class Stream:
         try:
             # camera_info first: of two messages that are ready, the executor takes the earlier subscription's.
             self._subscribe(CameraInfo, self._info_topic, pipeline.cameras.receive, CAMERA_INFO_INPUT)
-            intake = Intake(topic, self._worker, lambda: self._matched(topic), journal)
+            intake = Intake(topic, self._worker, lambda: self._matched(topic), lambda: settings().max_rate, journal)
             self._subscribe(
                 CompressedImage if is_compressed else Image,
                 topic,

@@ -129,8 +129,12 @@ class Peer:
     def watch(self, message_type, topic: str) -> list:
         """The messages of a topic, as they come."""
         received: list = []
-        self._watched.append(self.node.create_subscription(message_type, topic, received.append, 10))
+        self.watch_with(message_type, topic, received.append)
         return received
+
+    def watch_with(self, message_type, topic: str, take):
+        """Give each message of a topic to `take`, as they come."""
+        self._watched.append(self.node.create_subscription(message_type, topic, take, 10))
 
     def connect(self):
         """Wait until depth_node says that it sees our images and camera_infos and all that watches its outputs."""

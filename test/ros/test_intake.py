@@ -5,6 +5,7 @@ import time
 import pytest
 from builtin_interfaces.msg import Time
 
+from mono_depth_ros.ros import intake as module
 from mono_depth_ros.ros.intake import Intake
 from mono_depth_ros.ros.journal import Journal
 from mono_depth_ros.ros.problems import Problems
@@ -26,7 +27,7 @@ class Slot:
 def counts_after(numbers, publishers=1):
     """Counts after frames with these publication sequence numbers, 1 s apart."""
     statistics = Statistics()
-    intake = Intake("/image", Slot(), lambda: publishers, Journal(statistics, Problems(print, print)))
+    intake = Intake("/image", Slot(), lambda: publishers, lambda: 0.0, Journal(statistics, Problems(print, print)))
     for second, number in enumerate(numbers, start=1):
         intake.receive(make_image(Time(sec=second)), {"publication_sequence_number": number})
     return statistics.counts()
@@ -55,7 +56,7 @@ def test_the_numbers_of_two_publishers_say_nothing():
 
 def test_an_arrival_knows_how_long_its_way_was_where_the_middleware_says_when_it_began():
     slot = Slot()
-    intake = Intake("/image", slot, lambda: 1, Journal(Statistics(), Problems(print, print)))
+    intake = Intake("/image", slot, lambda: 1, lambda: 0.0, Journal(Statistics(), Problems(print, print)))
     before = time.perf_counter()
     intake.receive(make_image(Time(sec=1)), {"source_timestamp": time.time_ns() - 50_000_000})
     assert slot.waiting.message.header.stamp.sec == 1
@@ -88,3 +89,16 @@ def test_stamps_that_cannot_be_are_said(stamps, said):
 def test_displaced_frames_are_dropped():
     counts = counts_after([1, 2, 3, 4])
     assert counts["dropped: a newer one came"] == counts["dropped"] == 3
+
+
+@pytest.mark.parametrize(("rate", "taken"), [(0.0, 90), (10.0, 30), (20.0, 60), (30.0, 90), (100.0, 90)])
+def test_the_greatest_rate_is_kept_to_on_average(rate, taken, monkeypatch):
+    """3 s of a 30 Hz camera whose images come up to 4 ms early or late."""
+    statistics = Statistics()
+    intake = Intake("/image", Slot(), lambda: 1, lambda: rate, Journal(statistics, Problems(print, print)))
+    for number in range(90):
+        at = 100 + number / 30 + 0.004 * (-1) ** (number // 3)
+        monkeypatch.setattr(module.time, "perf_counter", lambda at=at: at)
+        intake.receive(make_image(Time(sec=1 + number)), {})
+    dropped = statistics.counts().get("dropped: faster than max_rate", 0)
+    assert 90 - dropped == pytest.approx(taken, abs=2)

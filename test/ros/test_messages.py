@@ -2,6 +2,7 @@
 
 import struct
 
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -14,6 +15,8 @@ from sensor_msgs.msg import CameraInfo, Image, LaserScan, PointCloud2, PointFiel
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel, camera_from_info
+from mono_depth_ros.io import compressed
+from mono_depth_ros.io.white import WhiteLevel
 from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import messages
@@ -31,6 +34,37 @@ def stamp() -> Time:
 @pytest.fixture
 def header() -> Header:
     return Header(stamp=stamp(), frame_id=FRAME)
+
+
+@pytest.mark.parametrize("nearest", [0.0, 0.1, 0.5])
+def test_compressed_depth_keeps_far_and_unknown_through_image_transports_formula(header, nearest):
+    depth = np.array([[NAN, INF, -INF, 0.05, 0.7, 1.0, 5.0, 10.0]], np.float32)
+    msg = wired(messages.compressed_depth_message(header, depth, "32FC1", nearest))
+    assert (msg.format, msg.header.frame_id) == ("32FC1; compressedDepth png", FRAME)
+    _, a, b = struct.unpack("<iff", bytes(msg.data[:12]))
+    codes = cv2.imdecode(np.frombuffer(msg.data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert codes.dtype == np.uint16
+    with np.errstate(divide="ignore"):
+        read = np.where(codes == 0, np.float32(NAN), np.float32(a) / (codes.astype(np.float32) - np.float32(b)))[0]
+    assert np.isnan(read[0]) and read[1] == INF
+    least = max(nearest, 0.01)
+    assert read[2] == pytest.approx(least)
+    true = np.maximum(depth[0, 3:], least)
+    assert (np.abs(read[3:] - true) <= true**2 / a).all()  # a step; half of one, and float32's rounding
+
+
+def test_compressed_depth_of_millimetres_is_lossless(header):
+    depth = np.array([[NAN, INF, 0.0004, 0.001, 1.2346, 65.535, 66.0]], np.float32)
+    msg = wired(messages.compressed_depth_message(header, depth, "16UC1", 0.1))
+    codes = cv2.imdecode(np.frombuffer(msg.data[12:], np.uint8), cv2.IMREAD_UNCHANGED)
+    assert msg.format == "16UC1; compressedDepth png"
+    assert codes.tolist() == [[0, 0, 0, 1, 1235, 65535, 0]]
+
+
+def test_a_compressed_picture_is_the_picture(header):
+    rgb = np.full((48, 64, 3), (200, 100, 30), np.uint8)
+    msg = wired(messages.jpeg_message(header, rgb))
+    assert np.abs(compressed.decode_message(msg, None, WhiteLevel()).astype(int) - rgb).max() <= 3
 
 
 def wired(msg):

@@ -40,10 +40,7 @@ from test.conftest import fuzz
 from test.ros.harness import DOMAIN, depth_of, header_of, make_image, make_info
 from test.scenes import LENSES
 
-ALL = frozenset(
-    (topics.DEPTH, topics.CAMERA_INFO, topics.POINTS, topics.CLEARING_POINTS)
-    + (topics.COLOR, topics.CONFIDENCE, topics.SCAN)
-)
+ALL = frozenset(topics.TYPES)
 LIMIT = 8.0  # metres at which the formula "saturates"
 WAITED, TRANSIT = 60.0, 0.125  # seconds
 
@@ -379,7 +376,7 @@ def test_whatever_output_is_asked_for_that_nothing_is_known_is_an_error(topic):
 
 def test_infinity_is_information_but_not_in_millimetres():
     for depth_format, says_nothing in (("32FC1", False), ("16UC1", True)):
-        bench = Bench(max_depth=0.1, min_depth=0.01, depth_format=depth_format)
+        bench = Bench(max_depth=0.1, min_depth=0.09, depth_format=depth_format)
         bench.process(make_image(Time(sec=1)), make_info())
         said = [text for _, text in bench.problems.current("outputs")]
         assert any(text.startswith("depth says nothing") for text in said) == says_nothing
@@ -434,3 +431,69 @@ def test_a_band_that_is_not_wholly_in_view_is_said():
     bench = Bench(scan_min_height=-10.0, scan_max_height=10.0)
     bench.process(make_image(Time(sec=1)), make_info())
     assert any("no bearing can be called free" in text for _, text in bench.problems.current("outputs"))
+
+
+def test_a_region_of_interest_is_what_all_outputs_are_of():
+    bench = Bench(roi=[40, 30, 160, 120], min_depth=0.0)
+    bench.process(make_image(Time(sec=1)), make_info())
+    info = bench.last(topics.CAMERA_INFO)
+    assert (info.width, info.height) == (160, 120)
+    assert (info.k[0], info.k[2], info.k[5]) == (260.0, 160.0 - 40, 120.0 - 30)
+    for topic in (topics.DEPTH, topics.IMAGE_RECT, topics.POINTS):
+        assert (bench.last(topic).width, bench.last(topic).height) == (160, 120)
+
+
+def test_a_region_that_sticks_out_is_said_and_costs_the_frame():
+    bench = Bench(roi=[200, 0, 160, 120])
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert not bench.published
+    assert any("roi: window" in line and "320x240" in line for line in bench.lines)
+
+
+def test_frame_id_replaces_the_images_own_in_all_outputs():
+    bench = Bench(frame_id="front_optical_frame")
+    bench.process(make_image(Time(sec=1), frame_id="camera_link"), make_info())
+    frames = {topic: message.header.frame_id for topic, message in bench.published[-1].items()}
+    assert frames.pop(topics.SCAN) == "front_frame"
+    assert set(frames.values()) == {"front_optical_frame"}
+    assert not any("x forward" in line for line in bench.lines)
+
+
+def test_a_frame_that_is_by_its_name_no_optical_one_is_found_out():
+    bench = Bench(wanted=frozenset((topics.DEPTH,)))
+    bench.process(make_image(Time(sec=1), frame_id="camera_link"), make_info())
+    assert any("'camera_link' is by its name x forward" in line and "frame_id" in line for line in bench.lines)
+
+
+def level(**values):
+    """A bench whose camera looks ahead, 0.5 m above the floor of base_link, and its 4 x 4 pose there by hand."""
+    ahead = [0.1, 0.0, 0.5, -0.5, 0.5, -0.5, 0.5]  # x = z_optical, y = -x_optical, z = -y_optical
+    return Bench(camera_pose=ahead, base_frame="base_link", points_frame="base_link", max_slant=90.0, **values)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_points_are_levelled_and_kept_between_heights(dense):
+    bench = level(points_dense=dense, points_min_height=0.2, points_max_height=0.9)
+    bench.process(make_image(Time(sec=1)), make_info())
+    cloud = bench.last(topics.POINTS)
+    assert cloud.header.frame_id == "base_link" and cloud.is_dense == dense
+    x, y, z = np.frombuffer(cloud.data, np.float32).reshape(-1, 4)[:, :3].T
+    depth = depth_of(bench.last(topics.DEPTH))
+    v, u = np.mgrid[:240, :320]
+    with np.errstate(invalid="ignore"):
+        height = 0.5 - (v - 120) / 260 * depth
+    kept = np.isfinite(depth) & (height >= 0.2) & (height <= 0.9)
+    assert 0.1 < kept.mean() < 0.6
+    good = np.isfinite(z)
+    assert good.sum() == kept.sum() and (dense or np.array_equal(good, kept.ravel()))
+    for found, true in ((x, 0.1 + depth), (y, -(u - 160) / 260 * depth), (z, height)):
+        np.testing.assert_allclose(found[good], true[kept], atol=1e-4)
+    ends = np.frombuffer(bench.last(topics.CLEARING_POINTS).data, np.float32).reshape(-1, 3)
+    np.testing.assert_allclose(np.linalg.norm(ends - [0.1, 0.0, 0.5], axis=1), 5.0, rtol=1e-5)
+
+
+def test_without_a_place_in_points_frame_there_are_no_points():
+    bench = Bench(points_frame="nowhere")
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert not {topics.POINTS, topics.CLEARING_POINTS} & bench.published[-1].keys()
+    assert any("depth/points cannot be made" in line and "'nowhere'" in line for line in bench.lines)
