@@ -4,7 +4,7 @@ import csv
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import cycle, islice
+from itertools import cycle, islice, takewhile
 from typing import Any
 
 from nav_msgs.msg import Odometry
@@ -94,7 +94,7 @@ def _play(node: Node, source: Source, settings: dict[str, Any], stop: StopReques
     camera = Camera(node, source, settings["frame_id"], settings["tof"])
     frames: Iterable[tuple[int, Frame]] = enumerate(source.frames())
     if settings["loop"] and not source.is_live:
-        frames = cycle([frame for frame in islice(frames, settings["loop"]) if not stop.is_set()])
+        frames = cycle(list(takewhile(lambda _: not stop.is_set(), islice(frames, settings["loop"]))))
     _wait_for_subscribers(camera.image, settings["wait_for"], stop)
     with open(settings["sent"] or os.devnull, "w", newline="", encoding="utf-8") as file:
         log = csv.writer(file)

@@ -12,13 +12,13 @@ from std_msgs.msg import Header
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.pointcloud import CloudBuilder, placed
 from mono_depth_ros.preview import DepthPreview
-from mono_depth_ros.ros import messages
+from mono_depth_ros.ros import messages, px4
 from mono_depth_ros.ros import outputs as topics
 from mono_depth_ros.poses import PoseUnknownError
 from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
-from mono_depth_ros.scan import ClearingPoints, ScanBuilder, for_mavlink
+from mono_depth_ros.scan import ClearingPoints, Scan, ScanBuilder, for_mavlink
 
 AREA = "outputs"
 _NOTHING = 0.01  # of an output that is known; less says nothing
@@ -68,6 +68,7 @@ class Composer:
             topics.POINTS: self._points,
             topics.CLEARING_POINTS: self._clearing_points,
             topics.SCAN: self._scan,
+            topics.OBSTACLE_DISTANCE: self._obstacle_distance,
         }
         if result.valid_share < _NOTHING:
             # Infinity says which way is free; in 16UC1 it is 0, as is NaN.
@@ -153,10 +154,23 @@ class Composer:
         return Header(stamp=header.stamp, frame_id=frame), placed(points, pose, lowest, highest)
 
     def _scan(self, result: Result, settings: Settings) -> LaserScan | None:
+        known = self._scanned(result, settings, topics.SCAN)
+        return known and messages.scan_message(result.header, *known)
+
+    def _obstacle_distance(self, result: Result, settings: Settings) -> Any:
+        if settings.scan_format != "mavlink":
+            text = f"{topics.OBSTACLE_DISTANCE}: found scan_format {settings.scan_format}, expected mavlink"
+            self._problems.error(AREA, "obstacle_distance", text)
+            return None
+        known = self._scanned(result, settings, topics.OBSTACLE_DISTANCE)
+        return known and px4.obstacle_distance(known[0], result.header.stamp)
+
+    def _scanned(self, result: Result, settings: Settings, topic: str) -> tuple[Scan, str] | None:
+        """The scan and its frame; None where it cannot be made, which is reported."""
         optical = result.header.frame_id
         frame = settings.scan_frame or optical.replace("_optical", "")
         if frame == optical:
-            text = f"{topics.SCAN}: the image's frame is {optical!r}, expected one with _optical in its name"
+            text = f"{topic}: the image's frame is {optical!r}, expected one with _optical in its name"
             self._problems.error(AREA, "frame", f"{text}, or scan_frame set")
             return None
         try:
@@ -164,7 +178,7 @@ class Composer:
                 raise ValueError(result.why_unknown)
             (roll, pitch, yaw), doubt = self._orientation.of_camera(result.header, frame, settings)
             if doubt:
-                self._problems.warn(AREA, "turn", f"{topics.SCAN}: {doubt}")
+                self._problems.warn(AREA, "turn", f"{topic}: {doubt}")
             builder = self._built(
                 ScanBuilder,
                 result.camera,
@@ -179,20 +193,18 @@ class Composer:
                 max_slant=settings.max_slant,
             )
         except ValueError as error:
-            self._problems.error(AREA, "scan", f"{topics.SCAN} cannot be made: {error}")
+            self._problems.error(AREA, "scan", f"{topic} cannot be made: {error}")
             return None
         scan = builder.build(result.depth)
         if settings.scan_format == "mavlink":
             scan = for_mavlink(scan)
-        self._doubt_empty(topics.SCAN, 1 - float(np.isnan(scan.ranges).mean()), "bearings", result)
+        self._doubt_empty(topic, 1 - float(np.isnan(scan.ranges).mean()), "bearings", result)
         if not builder.can_be_free:
-            text = f"{topics.SCAN}: no bearing can be called free: the band of heights is not wholly in view at"
+            text = f"{topic}: no bearing can be called free: the band of heights is not wholly in view at"
             self._problems.warn(
                 AREA, "view", f"{text} {result.farthest:.1f} m; narrow scan_min_height, scan_max_height"
             )
-        return messages.scan_message(
-            result.header, scan.ranges, scan.angle_min, scan.angle_increment, scan.range_min, scan.range_max, frame
-        )
+        return scan, frame
 
     def _doubt_empty(self, topic: str, known: float, parts: str, result: Result, cause: str = "") -> None:
         """Report an output of which next to nothing is known."""

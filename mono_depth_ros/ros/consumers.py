@@ -12,7 +12,7 @@ NAMES = ("collision_monitor", "depth_image_proc", "depthimage_to_laserscan", "na
 # What a consumer's own topic names ask for; the others are given our names in their parameters.
 _REMAPPINGS = {
     "depthimage_to_laserscan": [("depth/camera_info", "depth_camera_info"), ("scan", "depth/scan")],  # it has scan
-    "px4": [("scan", "mavros/obstacle/send")],
+    "px4": [("scan", "mavros/obstacle/send"), ("obstacle_distance", "fmu/in/obstacle_distance")],
 }
 
 

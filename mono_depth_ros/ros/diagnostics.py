@@ -15,6 +15,7 @@ from mono_depth_ros.ros.statistics import AGE, NETWORK, PUBLISHED, RECEIVED, VAL
 
 _STUCK = 5.0  # seconds on one frame
 _BUSY = 3  # processes that want a core, on average of a minute, beyond which a frame may wait for seconds
+_STARTING = 3.0  # seconds more that the first image has: a launch starts camera and node at once
 _LONGEST_STEP, _FASTEST_CLOCK = 5.0, 20.0  # seconds at once, and per second, that a clock runs on without a jump
 
 
@@ -51,6 +52,7 @@ class Reporter:
         self._before: tuple[int, dict[str, int]] = (0, {})
         self._reported = time.monotonic()
         self._last_image: int | None = None
+        self._image_came = False
         self._last_output: int | None = None
 
     def report(self, now: int, situation: Situation, settings: Settings) -> list[DiagnosticStatus]:
@@ -67,6 +69,7 @@ class Reporter:
                 self._judge_age(now, age, settings)
         else:
             self._last_image = self._last_output = None
+            self._image_came = False
         for topic, number in situation.shared.items():
             text = f"{topic}: {number} publish it, and who listens gets all of them mixed up; remap all but one"
             self._problems.warn("outputs", f"shared {topic}", text)
@@ -122,9 +125,11 @@ class Reporter:
         came = counts[RECEIVED] != self._before[1].get(RECEIVED)
         if came or self._last_image is None:
             self._last_image = now
+        self._image_came |= came
         silence = (now - self._last_image) / 1e9
-        if silence > settings.image_timeout:
-            text = f"{source.topic}: no image for {silence:.0f} s, expected one within {settings.image_timeout} s"
+        limit = settings.image_timeout + (0 if self._image_came else _STARTING)
+        if silence > limit:
+            text = f"{source.topic}: no image for {silence:.0f} s, expected one within {limit} s"
             self._problems.error("image", "silence", f"{text}: {_reason_of_silence(source)}")
         busy, stage = source.busy_seconds(), source.stage()
         if busy > _STUCK:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from mono_depth_ros.io import compressed, raw
+from mono_depth_ros.io import compressed, jpeg, raw
 from mono_depth_ros.io.errors import ImageError
 from mono_depth_ros.io.white import FULL, WhiteLevel
 from mono_depth_ros.ros import bridge
@@ -23,6 +23,13 @@ class _Kind(NamedTuple):
     width: int
     height: int
     encoding: str
+
+
+def decoders(is_compressed: bool) -> str:
+    """What decodes the images here, for people."""
+    if is_compressed:
+        return f"{jpeg.decoder()} for JPEG, OpenCV for PNG"
+    return "mono_depth_ros" + (", cv_bridge for encodings that it does not know" if bridge.is_installed() else "")
 
 
 class Decoder:

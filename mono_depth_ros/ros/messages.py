@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.io.raw import millimetres
+from mono_depth_ros.scan import Scan
 
 DEPTH_ENCODINGS = ("32FC1", "16UC1")
 
@@ -126,25 +127,17 @@ class OrganisedCloud:
         return self._message
 
 
-def scan_message(
-    header: Header,
-    ranges: NDArray[np.float32],
-    angle_min: float,
-    angle_increment: float,
-    range_min: float,
-    range_max: float,
-    frame_id: str,
-) -> LaserScan:
-    """LaserScan of ranges (N,) in metres with REP-117's values, seen from `frame_id`; angles in radians."""
+def scan_message(header: Header, scan: Scan, frame_id: str) -> LaserScan:
+    """LaserScan of a scan, seen from `frame_id`."""
     msg = LaserScan(
         header=Header(stamp=_copy(header).stamp, frame_id=frame_id),
-        angle_min=angle_min,
-        angle_max=angle_min + angle_increment * (len(ranges) - 1),
-        angle_increment=angle_increment,
-        range_min=range_min,
-        range_max=range_max,
+        angle_min=scan.angle_min,
+        angle_max=scan.angle_min + scan.angle_increment * (len(scan.ranges) - 1),
+        angle_increment=scan.angle_increment,
+        range_min=scan.range_min,
+        range_max=scan.range_max,
     )
-    _fill(msg.ranges, ranges.astype(np.float32, copy=False))
+    _fill(msg.ranges, scan.ranges.astype(np.float32, copy=False))
     return msg
 
 

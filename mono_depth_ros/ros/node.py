@@ -13,12 +13,13 @@ from std_srvs.srv import SetBool
 
 from mono_depth_ros.ros import calibration, distributions, memory, parameters
 from mono_depth_ros.ros.anchors import AnchorInputs
+from mono_depth_ros.ros.bond import Bond
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.diagnostics import Reporter, Situation
 from mono_depth_ros.ros.estimator import NodeEstimator
 from mono_depth_ros.ros.frames import Tree
-from mono_depth_ros.ros.images import Decoder
+from mono_depth_ros.ros.images import Decoder, decoders
 from mono_depth_ros.ros.journal import Journal
 from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.outputs import Outputs
@@ -55,6 +56,7 @@ class DepthNode(LifecycleNode):
         self._orientation: Orientation | None = None
         self._anchors: AnchorInputs | None = None
         self._stream: Stream | None = None
+        self._bond: Bond | None = None
         self._left: Stream | None = None  # the one before, with a frame that did not end
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._enabled = True
@@ -73,14 +75,19 @@ class DepthNode(LifecycleNode):
         return self._attempt("configure", self._configure, self._clean_up)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the subscriptions and start the worker."""
-        if not self._enabled:
+        """Open the subscriptions and start the worker; who is managed says that it lives."""
+        if self._enabled:
+            result = self._attempt("activate", self._activate, self._deactivate)
+        else:
             self.get_logger().info("active, but no images are taken: set_enabled says so")
-            return _SUCCESS
-        return self._attempt("activate", self._activate, self._deactivate)
+            result = _SUCCESS
+        if result == _SUCCESS and not self._settings.autostart and Bond.is_known():
+            self._bond = Bond(self)
+        return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the subscriptions and finish the frame in hand; one that does not end is left to itself."""
+        self._end_bond()
         self._deactivate()
         return _SUCCESS
 
@@ -101,6 +108,7 @@ class DepthNode(LifecycleNode):
 
     def close(self) -> bool:
         """Stop and free what the transitions opened; False where a frame did not end."""
+        self._end_bond()
         self._deactivate()
         ended = self._left is None or not self._left.is_busy()
         self._clean_up()
@@ -140,7 +148,7 @@ class DepthNode(LifecycleNode):
             raise RuntimeError("the backend has not ended the last frame yet; clean up and configure to start another")
         self._left = None
         self.problems.clear("backend", "left")
-        topic, _ = image_topic(self, self._settings.compressed)
+        topic, is_compressed = image_topic(self, self._settings.compressed)
         self._cameras.start(topic)
         self._orientation = Orientation(self, self._tree, self._settings.scan_attitude)
         self._anchors = AnchorInputs(self, self._settings, self._estimator.prior(), self._tree, self.problems)
@@ -149,7 +157,7 @@ class DepthNode(LifecycleNode):
         pipeline = Pipeline(decoder, self._cameras, self._estimator, self._anchors.correct, composer)
         self._stream = Stream(self, lambda: self._settings, pipeline, self._outputs, self._journal)
         self._warn_of_unknown_names()
-        self.get_logger().info(f"active: waiting for images on {self._stream.input.topic}")
+        self.get_logger().info(f"active: waiting for images on {topic}, decoded by {decoders(is_compressed)}")
         self.get_logger().info(f"the images are taken for {self._stream.taken_for()}; image_is says otherwise")
 
     def _deactivate(self) -> None:
@@ -163,6 +171,11 @@ class DepthNode(LifecycleNode):
             if opened:
                 opened.close()
         self._stream = self._orientation = self._anchors = None
+
+    def _end_bond(self) -> None:
+        if self._bond:
+            self._bond.close()
+        self._bond = None
 
     def _clean_up(self) -> None:
         outputs, self._outputs = self._outputs, None  # diagnostics ask no publisher that is being closed

@@ -6,6 +6,7 @@ from typing import Any
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
 
+from mono_depth_ros.ros.px4 import ObstacleDistance
 from mono_depth_ros.ros.qos import OUTPUT, OVERRIDABLE
 
 DEPTH, COLOR, CONFIDENCE = "depth", "depth/color", "depth/confidence"
@@ -13,6 +14,7 @@ CAMERA_INFO, POINTS, CLEARING_POINTS, SCAN = "depth/camera_info", "depth/points"
 # The depth where image_transport, RViz and rtabmap find camera_info beside it, and as image_transport compresses it.
 IMAGE_RECT, COMPRESSED_DEPTH = "depth/image_rect", "depth/image_rect/compressedDepth"
 COMPRESSED_COLOR = "depth/color/compressed"
+OBSTACLE_DISTANCE = "obstacle_distance"
 
 TYPES = {
     CAMERA_INFO: CameraInfo,  # first: who pairs it with an image has it by then
@@ -26,6 +28,8 @@ TYPES = {
     CONFIDENCE: Image,
     SCAN: LaserScan,
 }
+if ObstacleDistance:
+    TYPES[OBSTACLE_DISTANCE] = ObstacleDistance
 
 
 class Outputs:

@@ -425,7 +425,10 @@ def test_px4_stops_for_a_box_that_is_nearer_than_the_depth_can_say():
 def test_px4_gets_nothing_older_than_it_accepts_in_the_frame_of_the_vehicle():
     assert pack("px4")["max_age"] < 0.5
     assert pack("px4", "obstacle")["mav_frame"] == "BODY_FRD"
-    assert dict(consumers.pack("px4")[1]) == {topics.SCAN: "mavros/obstacle/send"}
+    assert dict(consumers.pack("px4")[1]) == {
+        topics.SCAN: "mavros/obstacle/send",
+        topics.OBSTACLE_DISTANCE: "fmu/in/obstacle_distance",
+    }
 
 
 # The packs themselves.

@@ -150,20 +150,24 @@ def test_a_computer_that_is_overloaded_is_said_beside_a_frame_that_takes_long(mo
 def test_silence_is_an_error_after_its_timeout_and_says_why(matched, present, reason):
     watched = Watched()
     watched.matched, watched.present = matched, present
-    assert watched.report(100)["image"].level == OK
-    assert watched.report(102)["image"].level == OK
-    status = watched.report(102.5)["image"]
-    assert status.level == ERROR
-    assert "/image: no image for 2 s, expected one within 2.0 s" in status.message
-    assert reason in status.message
+    for began, starting in ((100, 3.0), (200, 0.0)):
+        assert watched.report(began)["image"].level == OK
+        assert watched.report(began + 2 + starting)["image"].level == OK
+        status = watched.report(began + 2.5 + starting)["image"]
+        assert status.level == ERROR
+        limit = 2 + starting
+        assert f"/image: no image for {limit:.0f} s, expected one within {limit} s" in status.message
+        assert reason in status.message
+        watched.statistics.count(statistics.RECEIVED)
 
 
 def test_silence_ends_with_an_image():
     watched = Watched()
     watched.report(100)
     watched.statistics.count(statistics.RECEIVED)
-    watched.report(102.5)
-    assert watched.report(104)["image"].level == OK
+    watched.report(105.5)
+    assert watched.report(107)["image"].level == OK
+    assert watched.report(108)["image"].level == ERROR
 
 
 def test_a_clock_that_stands_or_runs_backwards_is_no_silence_and_gives_no_rates():

@@ -21,6 +21,7 @@ from mono_depth_ros.pointcloud import CloudBuilder
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import messages
 from mono_depth_ros.ros.gates import Gates
+from mono_depth_ros.scan import Scan
 from test.conftest import fuzz
 
 NAN, INF = float("nan"), float("inf")
@@ -206,7 +207,7 @@ def test_a_dense_cloud_is_one_row_of_good_points(header: Header):
 
 def test_a_scan_is_seen_from_its_own_frame_at_the_time_of_the_image(header: Header):
     ranges = np.array([1.0, NAN, INF, -INF, 2.5], np.float32)
-    msg: LaserScan = wired(messages.scan_message(header, ranges, -0.5, 0.25, 0.3, 10.0, "camera_link"))
+    msg: LaserScan = wired(messages.scan_message(header, Scan(-0.5, 0.5, 0.25, 0.3, 10.0, ranges), "camera_link"))
     assert (msg.header.stamp, msg.header.frame_id) == (stamp(), "camera_link")
     assert (msg.angle_min, msg.angle_max, msg.angle_increment) == (-0.5, 0.5, 0.25)
     assert (msg.range_min, msg.range_max) == (pytest.approx(0.3), 10.0)
