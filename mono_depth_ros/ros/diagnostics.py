@@ -122,7 +122,7 @@ class Reporter:
         return then == 0 or now < then or (now - then) / 1e9 > _LONGEST_STEP + _FASTEST_CLOCK * passed
 
     def _judge_input(self, now: int, source: Input, counts: Mapping[str, int], settings: Settings) -> None:
-        came = counts[RECEIVED] != self._before[1].get(RECEIVED)
+        came = counts[RECEIVED] != self._before[1].get(RECEIVED, 0)
         if came or self._last_image is None:
             self._last_image = now
         self._image_came |= came
