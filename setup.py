@@ -12,6 +12,7 @@ def shared_files() -> list[tuple[str, list[str]]]:
     files = [
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
+        (f"share/{PACKAGE}/hook", ["resource/executables.dsv"]),  # colcon.pkg: setup.bash finds mono-depth by it
     ]
     for folder in ("launch", "config"):
         for path in sorted(Path(folder).rglob("*")):

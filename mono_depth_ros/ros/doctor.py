@@ -6,6 +6,7 @@ from itertools import product
 from posixpath import commonpath
 from statistics import median
 
+from mono_depth_ros.ros import environment
 from mono_depth_ros.ros.ages import cause_of_age
 from mono_depth_ros.ros.observation import COMPRESSED, Endpoint, Info, Observation, Topic
 
@@ -216,10 +217,9 @@ def _loss(seen: Observation) -> Iterator[Finding]:
     text = f"{seen.image.name}: {seen.lost} of {seen.lost + len(seen.images)} images got lost on the way"
     fix = f"images of {seen.images[-1].size / 1e6:.1f} MB: look at {seen.middleware}'s buffers, and the network's"
     if "fastrtps" in seen.middleware and seen.images[-1].size > _LARGE:
-        fix = (
-            "export FASTRTPS_DEFAULT_PROFILES_FILE (Kilted: FASTDDS_...) = share/mono_depth_ros/config/fastdds.xml "
-            "before the camera's driver starts; is /dev/shm large enough?"
-        )
+        profile = environment.share_file(environment.PROFILE)
+        settings = " ".join(f"{variable}={profile}" for variable in environment.PROFILE_VARIABLES)
+        fix = f"export {settings} # before the camera's driver starts; is /dev/shm large enough?"
     yield Finding(text, fix)
 
 
@@ -250,8 +250,10 @@ def _frames(seen: Observation) -> Iterator[Finding]:
 
 
 def _own_diagnostics(seen: Observation) -> Iterator[Finding]:
-    for text in seen.statuses:
-        yield Finding(f"{seen.depth_node} says: {text}", "as it says; ros2 topic echo /diagnostics has the figures")
+    for text, is_error in seen.statuses:
+        yield Finding(
+            f"{seen.depth_node} says: {text}", "as it says; for the figures: ros2 topic echo /diagnostics", is_error
+        )
 
 
 def _remap(name: str, topics: tuple[str, ...], near: str) -> str:

@@ -57,9 +57,10 @@ class Observation:
 
     depth_node: its full name. image, camera_info: the topics it takes. outputs: those it publishes. image_topics,
     info_topics: all topics of these types that others publish. images, infos, depths: what came. lost: images that were
-    published but never came. statuses: what is wrong by depth_node's own diagnostics. traps: what in this shell or
-    container keeps messages from arriving, and what mends it. in_container: whether this is one. middleware: the RMW.
-    sim_time: whether a simulator's clock runs. now: seconds by the clock that ages are held against.
+    published but never came. statuses: what is wrong by depth_node's own diagnostics, and whether it is an error.
+    traps: what in this shell or container keeps messages from arriving, and what mends it. in_container: whether
+    this is one. middleware: the RMW. sim_time: whether a simulator's clock runs. now: seconds by the clock that
+    ages are held against.
     """
 
     seconds: float
@@ -75,7 +76,7 @@ class Observation:
     infos: tuple[Info, ...] = ()
     depths: tuple[Frame, ...] = ()
     lost: int = 0
-    statuses: tuple[str, ...] = ()
+    statuses: tuple[tuple[str, bool], ...] = ()
     traps: tuple[tuple[str, str], ...] = ()
     in_container: bool = False
     middleware: str = "rmw_fastrtps_cpp"

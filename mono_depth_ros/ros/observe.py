@@ -152,7 +152,11 @@ class _Observer:
             infos=tuple(self._info(msg) for msg in self._infos),
             depths=tuple(self._depths),
             lost=self._lost,
-            statuses=tuple(text for level, text in self._statuses.values() if level > DiagnosticStatus.OK),
+            statuses=tuple(
+                (text, level == DiagnosticStatus.ERROR)
+                for level, text in self._statuses.values()
+                if level > DiagnosticStatus.OK
+            ),
             traps=self._traps,
             in_container=environment.in_container(),
             middleware=get_rmw_implementation_identifier(),

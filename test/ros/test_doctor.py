@@ -259,9 +259,16 @@ def test_frames_that_differ():
 
 
 def test_what_the_node_says_is_passed_on_and_errors_come_first():
-    hint, error = each(IMAGES, encoding="mono8"), ("scan: the band is out of view",)
+    hint, error = each(IMAGES, encoding="mono8"), (("scan: the band is out of view", True),)
     first, second = findings(images=hint, statuses=error)
     assert "/depth_node says: scan: the band" in first.problem and not second.is_error
+    assert "95 % of the images" in only(False, statuses=(("95 % of the images", False),)).problem  # a warning
+
+
+def test_the_remedy_for_lost_images_is_a_command_that_a_shell_takes():
+    fix = only(lost=10, images=each(IMAGES, size=921_600)).fix
+    done = subprocess.run(["sh", "-ec", f"{fix}\ntest -f $FASTRTPS_DEFAULT_PROFILES_FILE"], timeout=10)
+    assert fix.startswith("export ") and done.returncode == 0
 
 
 def doctor(*arguments):
