@@ -11,10 +11,10 @@ from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.pointcloud import CloudBuilder, placed
+from mono_depth_ros.poses import PoseUnknownError
 from mono_depth_ros.preview import DepthPreview
 from mono_depth_ros.ros import messages, px4
 from mono_depth_ros.ros import outputs as topics
-from mono_depth_ros.poses import PoseUnknownError
 from mono_depth_ros.ros.orientation import Orientation
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
