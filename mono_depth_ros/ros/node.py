@@ -56,7 +56,7 @@ class DepthNode(LifecycleNode):
         self._orientation: Orientation | None = None
         self._anchors: AnchorInputs | None = None
         self._stream: Stream | None = None
-        self._bond: Bond | None = None
+        self._bond = Bond(self) if Bond.is_known() and not self._settings.autostart else None  # with who manages it
         self._left: Stream | None = None  # the one before, with a frame that did not end
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._enabled = True
@@ -81,13 +81,14 @@ class DepthNode(LifecycleNode):
         else:
             self.get_logger().info("active, but no images are taken: set_enabled says so")
             result = _SUCCESS
-        if result == _SUCCESS and not self._settings.autostart and Bond.is_known():
-            self._bond = Bond(self)
+        if self._bond and result == _SUCCESS:
+            self._bond.form()
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the subscriptions and finish the frame in hand; one that does not end is left to itself."""
-        self._end_bond()
+        if self._bond:
+            self._bond.end()
         self._deactivate()
         return _SUCCESS
 
@@ -108,7 +109,8 @@ class DepthNode(LifecycleNode):
 
     def close(self) -> bool:
         """Stop and free what the transitions opened; False where a frame did not end."""
-        self._end_bond()
+        if self._bond:
+            self._bond.end()
         self._deactivate()
         ended = self._left is None or not self._left.is_busy()
         self._clean_up()
@@ -171,11 +173,6 @@ class DepthNode(LifecycleNode):
             if opened:
                 opened.close()
         self._stream = self._orientation = self._anchors = None
-
-    def _end_bond(self) -> None:
-        if self._bond:
-            self._bond.close()
-        self._bond = None
 
     def _clean_up(self) -> None:
         outputs, self._outputs = self._outputs, None  # diagnostics ask no publisher that is being closed
