@@ -16,7 +16,7 @@ from test.conftest import REPOSITORY
 FOLDERS = ("mono_depth_ros", "demo", "training", "benchmark")
 
 ROS = (
-    "rclpy", "cv_bridge", "ament_index_python", "launch", "launch_ros", "tf2_ros", "rosidl_*",
+    "rclpy", "bond", "cv_bridge", "ament_index_python", "launch", "launch_ros", "tf2_ros", "rosidl_*",
     "*_msgs", "*_srvs", "*_interfaces", "message_filters", "diagnostic_updater",
 )  # fmt: skip
 
