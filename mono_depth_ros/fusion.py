@@ -20,7 +20,7 @@ from mono_depth_ros.prediction import METRES, Prediction
 MOST_ANCHORS = 200
 # What becomes of an anchor: it is used, or dropped for a reason.
 USED, INVALID, OUTSIDE, OCCLUDED, CROWDED = "used", "invalid", "outside", "occluded", "crowded"
-CONTRADICTED, SATISFIED, SET_ASIDE = "contradicted", "satisfied", "set aside"
+CONTRADICTED, SATISFIED = "contradicted", "satisfied"
 # Anchors in one cell, a share of the longer side (4 of 640 pixels), see one surface: the nearest does.
 _CELL = 4 / 640
 # Standard deviations between an anchor and what all others say of its place, beyond which it is contradicted.
@@ -34,7 +34,7 @@ _MISFIT_ANCHORS = 10
 # Standard deviation, in ln depth, of what a pixel's neighbours do not tell of it.
 _GRAIN = 0.05
 # Knots along the image's longer side of the grids on which mean and variance are computed.
-_MEAN_KNOTS, _VARIANCE_KNOTS = 64, 32
+_MEAN_KNOTS, _VARIANCE_KNOTS = 64, 24
 # Range of ln depth around a knot from where on it stands at an edge of depth.
 _EDGE = 0.4
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
@@ -118,22 +118,10 @@ class Anchors:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of one source's anchors.
-
-    Attributes:
-        used: how many corrected the depth.
-        dropped: how many did not, by reason.
-        measured: how many say a depth, not a bound, in a pixel of the image.
-        innovation: root mean square of what these say beyond the prediction, over its standard deviation under the
-            prior; about 1 for a sensor that is right. NaN where none does.
-        scale: the factor on the prediction that they imply, their geometric mean. NaN where none does.
-    """
+    """What became of one source's anchors: how many corrected the depth, and how many did not, by reason."""
 
     used: int
     dropped: dict[str, int] = field(default_factory=dict)
-    measured: int = 0
-    innovation: float = math.nan
-    scale: float = math.nan
 
 
 def fuse(prediction: Prediction, anchors: Anchors, prior: Prior | None = None) -> Prediction:
@@ -145,7 +133,7 @@ def in_metres(prediction: Prediction, anchors: Anchors) -> Prediction:
     """The same; of a prediction without metres, its fit to the anchors that are measured. Raises `NotMetricError`."""
     if prediction.kind == METRES:
         return prediction
-    known = anchors[(_screen(anchors, prediction.depth.shape) == USED) & (anchors.bound == 0)]
+    known = screened(anchors[anchors.bound == 0], prediction.depth.shape)
     return align(prediction, known.u, known.v, known.depth, known.sigma)
 
 
@@ -171,7 +159,7 @@ def fuse_and_report(
     kept, inverse = _gate(beams)
     gain, inverse = (inverse @ beams.innovation).astype(np.float32), inverse.astype(np.float32)
     fate[used[~kept]] = np.where(beams.bound[~kept] == 0, CONTRADICTED, SATISFIED)
-    reports = _reports(anchors.source, fate, used, beams)
+    reports = _reports(anchors.source, fate)
 
     # The posterior mean at the knots of a grid, bilinear between them; at an edge of depth linear in ln depth too, from
     # one side's to the other's, so that the correction is as sharp as the prediction.
@@ -196,18 +184,20 @@ def fuse_and_report(
     squares = (_MISFIT_ANCHORS + counted * beams.innovation @ gain) / (_MISFIT_ANCHORS + counted * kept.sum())
     misfit = max(1.0, float(squares))
     share = (misfit * np.maximum(prior.spread**2 - known, 0) + _GRAIN**2) / (prior.spread**2 + _GRAIN**2)
+    share += share**2 * np.maximum(1 - share, 0)  # what few anchors say of far places is known less well than that
     sigma = grid.enlarge(np.sqrt(share))
     sigma *= np.float32(prior.spread) if prediction.sigma is None else prediction.sigma
     return replace(prediction, depth=depth, sigma=sigma), reports
 
 
-def examine(prediction: Prediction, anchors: Anchors, prior: Prior | None = None) -> dict[int, Report]:
-    """What `fuse_and_report` would report, of anchors that are set aside: they correct nothing."""
-    log_depth = cv2.log(prediction.depth)
-    fate = _screen(anchors, log_depth.shape)
-    used = np.flatnonzero(fate == USED)
-    fate[used] = SET_ASIDE
-    return _reports(anchors.source, fate, used, _Beams(anchors[used], log_depth, prior or Prior()))
+def screened(anchors: Anchors, size: tuple[int, int]) -> Anchors:
+    """Those of the anchors that an image (height, width) can be held against."""
+    return anchors[_screen(anchors, size) == USED]
+
+
+def innovation(log_depth: np.ndarray, anchors: Anchors) -> np.ndarray:
+    """(N,) what the ln depth of each anchor says beyond that of an image (H, W)."""
+    return _Cones(anchors, log_depth).innovation
 
 
 def _screen(anchors: Anchors, size: tuple[int, int]) -> np.ndarray:
@@ -243,7 +233,7 @@ def _gate(beams: "_Beams") -> tuple[np.ndarray, np.ndarray]:
     for _ in range(_GATE_PASSES):
         kept = agrees
         noise = np.where(kept, beams.noise, _IGNORED)
-        inverse = np.linalg.inv(beams.covariance + np.diag(noise))
+        inverse = _inverse(beams.covariance + np.diag(noise))
         variance = 1 / inverse.diagonal()
         surprise = variance * (inverse @ beams.innovation)
         deviation = np.abs(surprise) / np.sqrt(np.maximum(variance - noise, 0) + beams.noise)
@@ -255,22 +245,45 @@ def _gate(beams: "_Beams") -> tuple[np.ndarray, np.ndarray]:
     return kept, inverse
 
 
-def _reports(source: np.ndarray, fate: np.ndarray, asked: np.ndarray, beams: "_Beams") -> dict[int, Report]:
-    """A report for each source; ``beams`` are those of the anchors ``asked``."""
-    reports = {}
-    for number in np.unique(source):
-        count = Counter(fate[source == number])
-        own = np.flatnonzero((source[asked] == number) & (beams.bound == 0))
-        innovation = beams.innovation[own]
-        variance = beams.covariance.diagonal()[own] + beams.noise[own]
-        reports[int(number)] = Report(
-            used=count.pop(USED, 0),
-            dropped=dict(count),
-            measured=len(own),
-            innovation=float(np.sqrt(np.mean(innovation**2 / variance))) if len(own) else math.nan,
-            scale=float(np.exp(np.mean(innovation))) if len(own) else math.nan,
-        )
-    return reports
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """Of a symmetric positive definite one (N, N); half the time of NumPy's, which knows of no such thing."""
+    return cv2.invert(matrix, flags=cv2.DECOMP_CHOLESKY)[1] if len(matrix) else matrix
+
+
+def _reports(source: np.ndarray, fate: np.ndarray) -> dict[int, Report]:
+    counts = {int(number): Counter(fate[source == number]) for number in np.unique(source)}
+    return {number: Report(count.pop(USED, 0), dict(count)) for number, count in counts.items()}
+
+
+class _Cones:
+    """Anchors as one point of the image, or several in the cone of a wide beam.
+
+    Attributes:
+        u, v, log_depth: (P,) the points, and ln depth there.
+        start: (N,) the first point of each anchor.
+        weight: (P,) of the points in their anchor's mean.
+        innovation: (N,) what the ln depth of each says beyond the prediction.
+    """
+
+    def __init__(self, anchors: Anchors, log_depth: np.ndarray) -> None:
+        height, width = log_depth.shape
+        wide = np.asarray(anchors.radius > 0)
+        points_of_each = np.clip(_POINTS_OF_BEAMS // max(int(wide.sum()), 1), 4, _POINTS_OF_BEAM)
+        number = np.where(wide, points_of_each, 1)
+        self.start = np.cumsum(number) - number
+        # A sunflower's seeds cover a disc evenly.
+        seed = np.arange(number.sum()) - np.repeat(self.start, number)
+        distance = np.repeat(anchors.radius, number) * np.sqrt((seed + 0.5) / np.repeat(number, number))
+        angle = seed * math.pi * (3 - math.sqrt(5))
+        self.u = np.clip(np.repeat(anchors.u, number) + distance * np.cos(angle), 0, width - 1)
+        self.v = np.clip(np.repeat(anchors.v, number) + distance * np.sin(angle), 0, height - 1)
+        self.log_depth = _sample(log_depth, self.u, self.v)
+
+        # ln(A / B) with A = sum 1/z and B = sum 1/z^2, and its derivatives by ln z, which add up to 1.
+        inverse = np.exp(-self.log_depth)
+        a, b = (np.add.reduceat(x, self.start) if len(x) else x for x in (inverse, inverse**2))
+        self.innovation = np.log(anchors.depth) - np.log(a / b)
+        self.weight = 2 * inverse**2 / np.repeat(b, number) - inverse / np.repeat(a, number)
 
 
 class _Beams:
@@ -284,28 +297,12 @@ class _Beams:
     """
 
     def __init__(self, anchors: Anchors, log_depth: np.ndarray, prior: Prior) -> None:
-        height, width = log_depth.shape
-        wide = np.asarray(anchors.radius > 0)
-        points_of_each = np.clip(_POINTS_OF_BEAMS // max(int(wide.sum()), 1), 4, _POINTS_OF_BEAM)
-        number = np.where(wide, points_of_each, 1)
-        self._start = np.cumsum(number) - number
-        # A sunflower's seeds cover a disc evenly.
-        seed = np.arange(number.sum()) - np.repeat(self._start, number)
-        distance = np.repeat(anchors.radius, number) * np.sqrt((seed + 0.5) / np.repeat(number, number))
-        angle = seed * math.pi * (3 - math.sqrt(5))
-        u = np.clip(np.repeat(anchors.u, number) + distance * np.cos(angle), 0, width - 1)
-        v = np.clip(np.repeat(anchors.v, number) + distance * np.sin(angle), 0, height - 1)
-        seen = _sample(log_depth, u, v)
-        self._points, self._prior = _in_reaches(u, v, seen, log_depth.shape, prior), prior
-
-        # ln(A / B) with A = sum 1/z and B = sum 1/z^2, and its derivatives by ln z, which add up to 1.
-        inverse = np.exp(-seen)
-        a, b = (np.add.reduceat(x, self._start) if len(x) else x for x in (inverse, inverse**2))
-        self.innovation = np.log(anchors.depth) - np.log(a / b)
-        self._weight = 2 * inverse**2 / np.repeat(b, number) - inverse / np.repeat(a, number)
-        offset = prior.slip * max(height, width) * np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])
+        cones = _Cones(anchors, log_depth)
+        self.innovation, self._start, self._weight = cones.innovation, cones.start, cones.weight
+        self._points, self._prior = _in_reaches(cones.u, cones.v, cones.log_depth, log_depth.shape, prior), prior
+        offset = prior.slip * max(log_depth.shape) * np.array([[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]])
         around = _sample(log_depth, anchors.u + offset[:, :1], anchors.v + offset[:, 1:])
-        slip = np.where(wide, 0, np.ptp(around, axis=0) / 2)
+        slip = np.where(anchors.radius > 0, 0, np.ptp(around, axis=0) / 2)
         self.noise = anchors.sigma**2 + prior.registration**2 + slip**2
         self.bound = anchors.bound
 
@@ -322,10 +319,11 @@ class _Beams:
         left: np.ndarray = np.column_stack([points, (points**2).sum(axis=1), np.ones(len(points))]).astype(dtype)
         right: np.ndarray = np.column_stack([-2 * own, np.ones(len(own)), (own**2).sum(axis=1) + _TIP]).astype(dtype)
         kernel = left @ right.T
-        np.sqrt(kernel, out=kernel)
-        np.negative(kernel, out=kernel)
-        np.exp(kernel, out=kernel)
-        kernel *= dtype(self._prior.spread**2)
+        if kernel.size:  # OpenCV's exp takes a third of NumPy's time, and nothing empty
+            np.sqrt(kernel, out=kernel)
+            np.negative(kernel, out=kernel)
+            cv2.exp(kernel, kernel)
+            kernel *= dtype(self._prior.spread**2)
         return kernel
 
     def _summed(self, columns: np.ndarray) -> np.ndarray:

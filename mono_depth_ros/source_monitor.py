@@ -1,81 +1,286 @@
-"""Which sources of anchors are trusted: one that contradicts the images is set aside, and tried again later.
+"""Which sources of anchors are trusted: one that may be wrong corrects nothing until it has proved itself.
 
-One frame cannot tell a wrong sensor from a wrong network, whose scale is off by a fifth in many views. Over seconds
-they differ: the network's error changes with the view, and a sensor that is moved, blocked, frozen, late or out of
-scale disagrees with most of them.
+One frame cannot tell a wrong sensor from a wrong network, whose scale is off by a fifth in many views. What tells them
+apart is time. The network's scale drifts from view to view and seldom jumps; a right sensor follows what moves in the
+image, while one that is frozen or late follows nothing, or an earlier image; and one that looks elsewhere fits better
+to the side. A source is judged before its anchors are used, so that a fault is left out in its first frame.
 """
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from mono_depth_ros.fusion import Report
+import cv2
+import numpy as np
 
-# Mean square of the normalised innovation beyond which a frame fails: over the last seconds, and of itself.
-_LIMIT, _LIMIT_OF_ONE, _MEMORY = 2.0, 6.5, 2.0
-# Frames in a row that a new source must pass before it is used, and that set a source aside when they fail.
-_FIRST_FRAMES, _FAILING_FRAMES = 5, 5
-# Seconds that a source which was set aside must pass without a break before it is used again.
-_REST = 2.0
+from mono_depth_ros.camera import CameraModel
+from mono_depth_ros.fusion import Anchors, Prior, innovation, screened
+from mono_depth_ros.prediction import Prediction
+
+# Normalised innovation, and difference in ln depth, beyond which a frame's anchors are implausible at once.
+_IMPLAUSIBLE, _FAR = 2.55, 0.7
+# In ln depth: a jump from one frame to the next; a mean difference that is no view's any more; one that proves a source
+# right at its start, and after it failed; and from what it was before a jump.
+_JUMP, _OFF_SCALE, _GOOD_START, _GOOD_AGAIN, _AS_BEFORE = 0.3, 0.25, 0.2, 0.15, 0.2
+# Logarithms of how much better the anchors fit the image of a second ago, and the present one ten degrees aside.
+_LATE, _ASIDE = 0.1, 0.25
+# In ln depth: differences in fit below these say nothing.
+_LATE_FLOOR, _ASIDE_FLOOR = 0.1, 0.03
+# Seconds for which nothing changes in a frozen sensor's readings, while ln depth at them changes by this much.
+_SAME, _CHANGED = 1.0, 0.1
+# Seconds to prove itself: at the start, and after a failure.
+_START, _REST = 1.0, 4.0
+# Frames, at least, and seconds of failing after which it is said; what was found over seconds is said sooner.
+_FRAMES, _PATIENCE, _SOON = 5, 1.0, 0.5
+# Seconds: of what is compared with an earlier image; after which what was before a jump is forgotten.
+_AGO, _FORGET = 1.0, 15.0
+_THINNED = 4  # earlier images are kept at every so manieth pixel
+_SIDE = math.radians(10)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is thought of one source in one frame.
+
+    Attributes:
+        trusted: whether its anchors are to be used.
+        innovation: root mean square of what they say beyond the prediction, over its standard deviation under the
+            prior; about 1 for a sensor that is right. NaN where they measure nothing.
+        scale: the factor on the prediction that they imply, their median; NaN likewise.
+        alarm: why it is set aside from now on; empty in all frames but that one.
+    """
+
+    trusted: bool
+    innovation: float = math.nan
+    scale: float = math.nan
+    alarm: str = ""
+
+
+class SourceMonitor:
+    """Follows each source from frame to frame."""
+
+    def __init__(self, prior: Prior | None = None) -> None:
+        self._prior = prior or Prior()
+        self._sources: dict[int, _Source] = {}
+        self._past: deque[tuple[float, np.ndarray]] = deque()
+
+    def judge(
+        self,
+        prediction: Prediction,
+        anchors: Anchors,
+        camera: CameraModel,
+        stamp: float,
+        unchanged: Mapping[int, float] | None = None,
+    ) -> dict[int, Verdict]:
+        """A verdict on each source among the anchors; one that measures nothing in this frame is what it was before.
+
+        Args:
+            prediction: of the image.
+            anchors: in the image, of all sources.
+            camera: of the image, a pinhole.
+            stamp: of the image, seconds; time that goes back starts anew with the images, not with the sources.
+            unchanged: seconds since which a source's readings have been the same, to the last bit.
+        """
+        now = cv2.log(prediction.depth[::_THINNED, ::_THINNED].copy())
+        if self._past and not (stamp > self._past[-1][0] and self._past[-1][1].shape == now.shape):
+            self._past.clear()
+        self._past.append((stamp, now))
+        while len(self._past) > 1 and self._past[1][0] <= stamp - _AGO:
+            self._past.popleft()
+
+        verdicts = {number: Verdict(self._trusts(number)) for number in np.unique(anchors.source).tolist()}
+        measured = screened(anchors[anchors.bound == 0], prediction.depth.shape)
+        for number in np.unique(measured.source).tolist():
+            own = measured[measured.source == number]
+            own = replace(own, u=own.u / _THINNED, v=own.v / _THINNED, radius=own.radius / _THINNED)
+            evidence = self._evidence(own, camera, (unchanged or {}).get(number, 0.0))
+            source = self._sources.setdefault(number, _Source())
+            was_set_aside = source.set_aside
+            source.follow(evidence, stamp)
+            alarm = source.evidence if source.set_aside and not was_set_aside else ""
+            scale = math.exp(evidence.level)
+            verdicts[number] = Verdict(self._trusts(number), evidence.innovation, scale, alarm)
+        return verdicts
+
+    def _trusts(self, number: int) -> bool:
+        source = self._sources.get(number)
+        return source is not None and source.trusted and not source.failing
+
+    def _evidence(self, anchors: Anchors, camera: CameraModel, unchanged: float) -> "_Evidence":
+        now, then = innovation(self._past[-1][1], anchors), innovation(self._past[0][1], anchors)
+        height, width = self._past[-1][1].shape
+        across, down = camera.fx / _THINNED * math.tan(_SIDE), camera.fy / _THINNED * math.tan(_SIDE)
+        aside = min(
+            _spread(innovation(self._past[-1][1], replace(anchors, u=u.clip(0, width - 1), v=v.clip(0, height - 1))))
+            for u, v in (
+                (anchors.u - across, anchors.v),
+                (anchors.u + across, anchors.v),
+                (anchors.u, anchors.v - down),
+                (anchors.u, anchors.v + down),
+            )
+        )
+        variance = self._prior.spread**2 + self._prior.registration**2 + anchors.sigma**2
+        better_aside = math.log((_spread(now) + _ASIDE_FLOOR) / (aside + _ASIDE_FLOOR)) if len(now) >= 4 else 0.0
+        return _Evidence(
+            now=now,
+            then=then,
+            innovation=_root_mean_square(now / np.sqrt(variance)),
+            better_aside=min(1.0, max(-1.0, better_aside)),
+            is_frozen=unchanged >= _SAME and _root_mean_square(now - then) > _CHANGED,
+        )
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What one frame says of a source.
+
+    Attributes:
+        now, then: (N,) innovations of ln depth in the image, and in that of a second ago.
+        innovation: see `Verdict`.
+        better_aside: logarithm of how much better the anchors fit ten degrees aside.
+        is_frozen: the readings do not change and the image does.
+    """
+
+    now: np.ndarray
+    then: np.ndarray
+    innovation: float
+    better_aside: float
+    is_frozen: bool
+
+    @property
+    def level(self) -> float:
+        """Logarithm of the scale that the anchors imply."""
+        return float(np.median(self.now))
+
+
+@dataclass
+class _Mean:
+    """A mean that forgets within ``memory`` seconds."""
+
+    memory: float
+    value: float = 0.0
+    weight: float = 0.0
+
+    def add(self, x: float, elapsed: float) -> None:
+        self.weight = 1 + self.weight * math.exp(-elapsed / self.memory)
+        self.value += (x - self.value) / self.weight
 
 
 @dataclass
 class _Source:
-    mean: float = 0.0
-    weight: float = 0.0
-    stamp: float = math.nan
-    passed: int = 0
-    failed: int = 0
-    passing_since: float = math.nan
+    """A source over time: what it was lately, whether it is trusted, and why not."""
+
     trusted: bool = False
+    failing: bool = False
     set_aside: bool = False
+    evidence: str = ""
+    _stamp: float = math.nan
+    _last: float = math.nan
+    _level: _Mean = field(default_factory=lambda: _Mean(2.0))
+    _level_then: _Mean = field(default_factory=lambda: _Mean(2.0))
+    _fit: _Mean = field(default_factory=lambda: _Mean(1.0))
+    _fit_then: _Mean = field(default_factory=lambda: _Mean(1.0))
+    _aside: _Mean = field(default_factory=lambda: _Mean(2.0))
+    _record: _Mean = field(default_factory=lambda: _Mean(4.0))
+    _before_jump: tuple[float, float] | None = None  # stamp, and level until then
+    _probation: float = _START
+    _good: _Mean = field(default_factory=lambda: _Mean(math.inf))
+    _good_since: float = math.nan
+    _bad_since: float = math.nan
+    _bad: int = 0
+
+    def follow(self, seen: _Evidence, stamp: float) -> None:
+        """Take in one frame."""
+        elapsed = max(0.0, stamp - self._stamp) if math.isfinite(self._stamp) else 0.0
+        if stamp < self._stamp:  # a clock that was set back
+            self._good_since, self._bad_since, self._before_jump = math.nan, math.nan, None
+        self._stamp = stamp
+        reason, patience = self._fault(seen, elapsed)
+        self.failing = bool(reason)
+        if reason:
+            self.evidence = reason
+            self._fail(stamp, patience, is_lasting=not self._is_implausible(seen))
+        elif self.trusted:
+            self._bad_since, self._bad = math.nan, 0
+        else:
+            self._prove(seen.level, stamp)
+
+    @staticmethod
+    def _is_implausible(seen: _Evidence) -> bool:
+        return seen.innovation > _IMPLAUSIBLE or abs(seen.level) > _FAR
+
+    def _fault(self, seen: _Evidence, elapsed: float) -> tuple[str, float]:
+        """What speaks against the source, and for how many seconds it has to, until that is said."""
+        level, last = seen.level, self._last
+        is_implausible = self._is_implausible(seen)
+        jumped = abs(level - last) > _JUMP and not is_implausible  # never from the first frame: its last is NaN
+        self._last = last if is_implausible else level
+        self._level.add(min(1.0, max(-1.0, level)), elapsed)
+        self._level_then.add(min(1.0, max(-1.0, float(np.median(seen.then)))), elapsed)
+        self._fit.add(min(0.5, float(np.mean((seen.now - self._level.value) ** 2))), elapsed)
+        self._fit_then.add(min(0.5, float(np.mean((seen.then - self._level_then.value) ** 2))), elapsed)
+        self._aside.add(seen.better_aside, elapsed)
+        self._remember(level, elapsed, jumped)
+        late = math.log((self._fit.value + _LATE_FLOOR**2) / (self._fit_then.value + _LATE_FLOOR**2)) / 2
+        seconds = self._fit.weight > 3
+        scale, mean = math.exp(level), math.exp(self._level.value)
+        if seen.is_frozen:
+            return "its readings do not change while the image does; frozen?", 0.0
+        if is_implausible:
+            text = f"its depth is {scale:.2f} times the image's, {seen.innovation:.1f} standard deviations off"
+            return f"{text}; blocked, wrong unit or wrong extrinsics?", _PATIENCE
+        if jumped:
+            return (
+                f"its depth jumped from {math.exp(last):.2f} to {scale:.2f} times the image's; moved or blocked?",
+                True,
+            )
+        if late > _LATE and seconds:
+            return "it fits the image of a second ago better than this one; late, or a wrong clock?", _SOON
+        if self._aside.value > _ASIDE and seconds:
+            return "it fits better ten degrees to the side; moved, or wrong extrinsics?", _SOON
+        if abs(self._level.value) > _OFF_SCALE and seconds:
+            return f"its depth is {mean:.2f} times the image's for seconds; wrong scale or extrinsics?", _SOON
+        return "", 0.0
+
+    def _remember(self, level: float, elapsed: float, jumped: bool) -> None:
+        """Keep in mind what the level was before a jump: a source that comes back comes back to that."""
+        if jumped and self._before_jump is None and self._record.weight > _FRAMES:
+            self._before_jump = self._stamp, self._record.value
+        if self._before_jump and self._stamp - self._before_jump[0] > _FORGET:
+            self._before_jump = None
+        if self._before_jump is None:
+            self._record.add(level, elapsed)
+
+    def _fail(self, stamp: float, patience: float, is_lasting: bool) -> None:
+        self._bad_since, self._bad = stamp if math.isnan(self._bad_since) else self._bad_since, self._bad + 1
+        if stamp - self._bad_since >= patience - 1e-6 and (self._bad >= _FRAMES or patience < _PATIENCE):
+            self.set_aside = True
+        if is_lasting or self.set_aside:
+            self.trusted, self._probation = False, _REST
+        if not self.trusted:
+            self._good_since, self._good = math.nan, _Mean(math.inf)
+
+    def _prove(self, level: float, stamp: float) -> None:
+        """A good frame of a source that is not trusted yet, or not again."""
+        if math.isnan(self._good_since):
+            self._good_since = stamp
+        self._good.add(level, 0.0)
+        as_before = not self._before_jump or abs(self._good.value - self._before_jump[1]) < _AS_BEFORE
+        if stamp - self._good_since > self._probation - 1e-6 and self._good.weight >= _FRAMES:
+            most = _GOOD_START if self._probation == _START else _GOOD_AGAIN
+            if abs(self._good.value) < most and as_before:
+                self.trusted, self.set_aside, self._probation = True, False, _START
+                self._bad_since, self._bad, self._before_jump = math.nan, 0, None
+                return
+            self._good.weight *= 0.9  # what was long ago counts less
+        if not as_before and stamp - self._bad_since > _PATIENCE + _SOON:
+            self.set_aside = True
 
 
-class SourceMonitor:
-    """Follows each source from frame to frame by its `Report`."""
-
-    def __init__(self) -> None:
-        self._sources: dict[int, _Source] = {}
-
-    def trusts(self, source: int) -> bool:
-        """Whether the source's anchors are to correct the next frame; the others are for `fusion.examine`."""
-        known = self._sources.get(source)
-        return known is not None and known.trusted and not known.failed
-
-    def update(self, reports: dict[int, Report], stamp: float) -> dict[int, str]:
-        """Take what `fusion.fuse_and_report` says of the trusted sources and `fusion.examine` of the others.
-
-        Args:
-            reports: by source; one that measured nothing in this frame says nothing.
-            stamp: of the frame, seconds; time that stands or goes back counts as none.
-
-        Returns the sources that are set aside from now on, each with the evidence in words.
-        """
-        alarms = {}
-        for number, report in reports.items():
-            if not report.measured:
-                continue
-            source = self._sources.setdefault(number, _Source())
-            if _fails(source, report.innovation**2, stamp):
-                source.failed, source.passed = source.failed + 1, 0
-            else:
-                source.passing_since = source.passing_since if source.passed else stamp
-                source.failed, source.passed = 0, source.passed + 1
-            if source.failed == _FAILING_FRAMES:
-                source.trusted, source.set_aside = False, True
-                alarms[number] = (
-                    f"its depth is {math.sqrt(source.mean):.1f} standard deviations off the image's, expected about 1, "
-                    f"and {report.scale:.2f} times as large; moved, blocked, wrong extrinsics or clock?"
-                )
-            elif source.passed >= _FIRST_FRAMES and not (source.set_aside and stamp - source.passing_since < _REST):
-                source.trusted, source.set_aside = True, False
-        return alarms
+def _spread(innovations: np.ndarray) -> float:
+    return _root_mean_square(innovations - np.median(innovations))
 
 
-def _fails(source: _Source, square: float, stamp: float) -> bool:
-    """Whether the mean of the squares with this one is too large, or this one alone."""
-    elapsed = max(0.0, stamp - source.stamp) if math.isfinite(source.stamp) else 0.0
-    source.stamp = stamp
-    source.weight = 1 + source.weight * math.exp(-elapsed / _MEMORY)
-    # A square far beyond every limit says no more than one well beyond: the mean comes back soon after.
-    source.mean += (min(square, 4 * _LIMIT_OF_ONE) - source.mean) / source.weight
-    return source.mean > _LIMIT or square > _LIMIT_OF_ONE
+def _root_mean_square(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(x**2)))

@@ -185,7 +185,6 @@ def test_an_anchor_that_says_nothing_is_dropped_for_a_reason(change, reason):
     fused, reports = fuse_and_report(prediction, Anchors(**{name: np.array([x]) for name, x in values.items()}))
     np.testing.assert_array_equal(fused.depth, prediction.depth)
     assert reports[0].used == 0 and reports[0].dropped == {reason: 1}
-    assert math.isnan(reports[0].innovation)
 
 
 def test_gross_outliers_are_contradicted():
@@ -196,15 +195,6 @@ def test_gross_outliers_are_contradicted():
     assert np.median(np.abs(fused.depth / (1.2 * prediction.depth) - 1)) < 0.01
     assert reports[1].dropped.get("contradicted", 0) >= 8
     assert reports[0].used >= 55
-
-
-def test_the_report_names_the_scale_and_the_surprise_of_each_source():
-    prediction = smooth_prediction()
-    right = spread_anchors(prediction, 20, 1.0)
-    long = spread_anchors(prediction, 20, 1.5, seed=1)
-    _, reports = fuse_and_report(prediction, Anchors.together([right, long]))
-    assert reports[0].scale == pytest.approx(1.0) and reports[1].scale == pytest.approx(1.5, rel=1e-3)
-    assert reports[0].innovation < 0.1 < 0.3 < reports[1].innovation
 
 
 def wide_beam(depth: np.ndarray, u: int, v: int, radius: int) -> float:

@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 
 from mono_depth_ros import readings
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.fusion import Anchors, Prior, Report, examine, fuse_and_report, in_metres
+from mono_depth_ros.fusion import Anchors, Prior, Report, fuse_and_report, in_metres
 from mono_depth_ros.landmarks import Landmarks
 from mono_depth_ros.poses import Pose, PoseUnknownError, Track, inverse, pose_of, seconds
 from mono_depth_ros.prediction import Prediction
@@ -31,7 +31,7 @@ from mono_depth_ros.ros.outputs import TYPES
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.qos import OVERRIDABLE, SENSOR_INPUT
-from mono_depth_ros.source_monitor import SourceMonitor
+from mono_depth_ros.source_monitor import SourceMonitor, Verdict
 
 RANGE, SCAN, POINTS, LANDMARKS = SOURCES = ("anchors/range", "anchors/scan", "anchors/points", "landmarks")
 ODOMETRY = "odom"
@@ -64,7 +64,11 @@ class _Ledger:
     received: int = 0
     age: float = math.nan
     dropped: Counter[str] = field(default_factory=Counter)
-    report: Report | None = None
+    used: Report | None = None
+    verdict: Verdict | None = None
+    points: bytes = b""  # of the last message, in the sensor's own frame
+    same_since: float = math.nan  # stamp of the first message with those
+    unchanged: float = 0.0  # seconds
 
 
 class AnchorInputs:
@@ -77,7 +81,7 @@ class AnchorInputs:
         self._node, self._settings, self._tree, self._problems = node, settings, tree, problems
         self._prior = prior
         self._track, self._base = Track(), settings.base_frame
-        self._monitor = SourceMonitor()
+        self._monitor = SourceMonitor(prior)
         self._landmarks = Landmarks() if settings.landmarks else None
         self._inboxes = {topic: _Inbox() for topic, kind in KINDS.items() if getattr(settings, kind.prefix)}
         names = [*self._inboxes, *([LANDMARKS] if self._landmarks else [])]
@@ -118,12 +122,13 @@ class AnchorInputs:
         if self._landmarks:
             found[LANDMARKS] = self._of_landmarks(header, camera, rgb, prediction.depth, seen)
         anchors = Anchors.together([found.get(name, NOTHING) for name in SOURCES])
-        is_trusted = np.isin(anchors.source, [n for n in range(len(SOURCES)) if self._monitor.trusts(n)])
-        reports = examine(prediction, anchors[~is_trusted], self._prior) if not is_trusted.all() else {}
-        if is_trusted.any():
-            prediction, used = fuse_and_report(prediction, anchors[is_trusted], self._prior)
-            reports |= used
-        self._judge(reports, seconds(header.stamp))
+        unchanged = {SOURCES.index(name): ledger.unchanged for name, ledger in self._ledgers.items()}
+        verdicts = self._monitor.judge(prediction, anchors, camera, seconds(header.stamp), unchanged)
+        trusted = [number for number, verdict in verdicts.items() if verdict.trusted]
+        reports: dict[int, Report] = {}
+        if trusted:
+            prediction, reports = fuse_and_report(prediction, anchors[np.isin(anchors.source, trusted)], self._prior)
+        self._write_down(verdicts, reports, anchors)
         return prediction
 
     def facts(self) -> dict[str, dict[str, str]]:
@@ -174,6 +179,7 @@ class AnchorInputs:
             return None
         reading = kind.read(message, getattr(self._settings, f"{kind.prefix}_sigma"))
         ledger.dropped += reading.dropped
+        _note_repetition(ledger, reading.points.tobytes(), then)
         place, moved = self._place_of_sensor(kind, message.header, header), self._settings.anchor_speed * abs(age)
         motion = self._motion(header, then)
         if motion is not None:
@@ -235,14 +241,19 @@ class AnchorInputs:
         camera = self._place_of_camera(image)
         return inverse(now @ camera) @ before @ camera
 
-    def _judge(self, reports: Mapping[int, Report], stamp: float) -> None:
-        """Set aside who contradicts the images, and say so; take back who does no longer."""
-        for number, evidence in self._monitor.update(dict(reports), stamp).items():
-            self._problems.stand(SOURCES[number], "set aside", f"{SOURCES[number]} is not used: {evidence}")
-        for number, report in reports.items():
-            self._ledgers[SOURCES[number]].report = report
-            if self._monitor.trusts(number):
-                self._problems.clear(SOURCES[number], "set aside")
+    def _write_down(self, verdicts: Mapping[int, Verdict], used: Mapping[int, Report], anchors: Anchors) -> None:
+        """Say who is set aside, and who is not any more."""
+        for number, name in enumerate(SOURCES):
+            if name not in self._ledgers or not (count := np.count_nonzero(anchors.source == number)):
+                continue
+            ledger, verdict = self._ledgers[name], verdicts.get(number)
+            ledger.used, ledger.verdict = used.get(number), verdict
+            if not ledger.used:
+                ledger.dropped["not trusted"] += count
+            if verdict and verdict.alarm:
+                self._problems.stand(name, "set aside", f"{name} is not used: {verdict.alarm}")
+            elif verdict and verdict.trusted:
+                self._problems.clear(name, "set aside")
 
     def _check_publishers(self) -> None:
         """Refuse a topic whose publisher is this node, or listens to this node's depth: that would be an echo."""
@@ -281,12 +292,19 @@ class AnchorInputs:
         facts = {"rate (Hz)": f"{(ledger.received - count) / (now - then):.1f}" if now > then else "0.0"}
         facts |= {"age (s)": f"{ledger.age:.3f}", "used": "0"}
         dropped = Counter(ledger.dropped)
-        if report := ledger.report:
-            facts["used"] = str(report.used)
-            facts["normalised innovation"] = f"{report.innovation:.2f}"
-            facts["scale"] = f"{report.scale:.3f}"
-            dropped.update(report.dropped)
+        if ledger.used:
+            facts["used"] = str(ledger.used.used)
+            dropped.update(ledger.used.dropped)
+        if ledger.verdict:
+            facts["normalised innovation"] = f"{ledger.verdict.innovation:.2f}"
+            facts["scale"] = f"{ledger.verdict.scale:.3f}"
         return facts | {f"dropped: {reason}": str(number) for reason, number in sorted(dropped.items()) if number}
+
+
+def _note_repetition(ledger: _Ledger, points: bytes, stamp: float) -> None:
+    if points != ledger.points or not stamp >= ledger.same_since:
+        ledger.points, ledger.same_since = points, stamp
+    ledger.unchanged = stamp - ledger.same_since
 
 
 class _Inbox:

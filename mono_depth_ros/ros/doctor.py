@@ -91,7 +91,7 @@ def _image_fix(seen: Observation, name: str) -> str:
 
 
 def _compatibility(seen: Observation) -> Iterator[Finding]:
-    for topic in (seen.image, seen.camera_info, *seen.outputs):
+    for topic in (seen.image, seen.camera_info, *seen.sensors, *seen.outputs):
         pairs = product(topic.publishers, topic.subscriptions) if topic else ()
         for publisher, subscription in pairs:
             ours = topic and seen.depth_node in (publisher.node, subscription.node)
@@ -237,6 +237,15 @@ def _shared_outputs(seen: Observation) -> Iterator[Finding]:
             yield Finding(f"{topic.name}: {len(topic.publishers)} publish it ({names})", "remap all but one")
 
 
+def _sensors(seen: Observation) -> Iterator[Finding]:
+    """Of other sensors; what depth_node thinks of their messages, and that it misses a pose, is in its diagnostics."""
+    for topic in seen.sensors:
+        if not topic.publishers:
+            kind = topic.subscriptions[0].type if topic.subscriptions else "its type"
+            fix = f"start its driver, or remap {topic.name} to a topic of {kind}; see docs/anchors.md"
+            yield Finding(f"{topic.name}: nobody publishes it, so it does not correct the depth", fix)
+
+
 def _frames(seen: Observation) -> Iterator[Finding]:
     if not seen.images or seen.image is None:
         return
@@ -266,5 +275,6 @@ def _remap(name: str, topics: tuple[str, ...], near: str) -> str:
 
 
 _CHECKS: tuple[Callable[[Observation], Iterator[Finding]], ...] = (
-    _node, _camera, _compatibility, _calibration, _time, _loss, _traps, _shared_outputs, _frames, _own_diagnostics,
+    _node, _camera, _compatibility, _calibration, _time, _loss, _traps, _shared_outputs, _sensors, _frames,
+    _own_diagnostics,
 )  # fmt: skip

@@ -4,6 +4,13 @@ from dataclasses import dataclass
 
 IMAGE, COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+# Of the topics that correct the depth.
+SENSORS = (
+    "sensor_msgs/msg/Range",
+    "sensor_msgs/msg/LaserScan",
+    "sensor_msgs/msg/PointCloud2",
+    "nav_msgs/msg/Odometry",
+)
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,12 @@ class Info:
 class Observation:
     """What was seen in `seconds`; None and empty where there was nothing.
 
-    depth_node: its full name. image, camera_info: the topics it takes. outputs: those it publishes. image_topics,
-    info_topics: all topics of these types that others publish. images, infos, depths: what came. lost: images that were
-    published but never came. statuses: what is wrong by depth_node's own diagnostics, and whether it is an error.
-    traps: what in this shell or container keeps messages from arriving, and what mends it. in_container: whether
-    this is one. middleware: the RMW. sim_time: whether a simulator's clock runs. now: seconds by the clock that
-    ages are held against.
+    depth_node: its full name. image, camera_info: the topics it takes. sensors: those that correct its depth. outputs:
+    those it publishes. image_topics, info_topics: all topics of these types that others publish. images, infos, depths:
+    what came. lost: images that were published but never came. statuses: what is wrong by depth_node's own diagnostics,
+    and whether it is an error. traps: what in this shell or container keeps messages from arriving, and what mends it.
+    in_container: whether this is one. middleware: the RMW. sim_time: whether a simulator's clock runs. now: seconds by
+    the clock that ages are held against.
     """
 
     seconds: float
@@ -69,6 +76,7 @@ class Observation:
     nodes: tuple[str, ...] = ()
     image: Topic | None = None
     camera_info: Topic | None = None
+    sensors: tuple[Topic, ...] = ()
     outputs: tuple[Topic, ...] = ()
     image_topics: tuple[str, ...] = ()
     info_topics: tuple[str, ...] = ()

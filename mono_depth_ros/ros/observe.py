@@ -23,7 +23,17 @@ from mono_depth_ros.io.raw import ENCODINGS
 from mono_depth_ros.ros import doctor, environment
 from mono_depth_ros.ros.distributions import TopicEndpointInfo
 from mono_depth_ros.ros.doubts import Picture, doubts, fitting_size
-from mono_depth_ros.ros.observation import CAMERA_INFO, COMPRESSED, IMAGE, Endpoint, Frame, Info, Observation, Topic
+from mono_depth_ros.ros.observation import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    SENSORS,
+    Endpoint,
+    Frame,
+    Info,
+    Observation,
+    Topic,
+)
 from mono_depth_ros.ros.outputs import CLEARING_POINTS, DEPTH
 from mono_depth_ros.ros.qos import KEPT_CAMERA_INFO
 
@@ -81,10 +91,12 @@ def _full_names(node: Node) -> list[str]:
 
 
 def _taken(node: Node, full: str) -> list[tuple[str, str]]:
-    """(topic, type) of the images and camera_infos that a node subscribes to."""
+    """(topic, type) of the images, camera_infos and other sensors that a node subscribes to."""
     space, name = full.rsplit("/", 1)
     pairs = node.get_subscriber_names_and_types_by_node(name, space or "/")
-    return [(topic, kind) for topic, kinds in pairs for kind in kinds if kind in (IMAGE, COMPRESSED, CAMERA_INFO)]
+    return [
+        (topic, kind) for topic, kinds in pairs for kind in kinds if kind in (IMAGE, COMPRESSED, CAMERA_INFO, *SENSORS)
+    ]
 
 
 def _given(node: Node, full: str) -> list[tuple[str, str]]:
@@ -145,6 +157,7 @@ class _Observer:
             nodes=nodes,
             image=self._topic(image) if image else None,
             camera_info=self._topic(info) if info else None,
+            sensors=tuple(self._topic(topic) for topic, kind in sorted(taken) if kind in SENSORS),
             outputs=tuple(self._topic(topic) for topic in sorted({topic for topic, _ in given})),
             image_topics=self._published(published, (IMAGE, COMPRESSED), ours),
             info_topics=self._published(published, (CAMERA_INFO,), ours),

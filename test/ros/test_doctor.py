@@ -222,6 +222,14 @@ def test_two_nodes_on_one_output():
     assert "2 publish it (/front/depth_node, /rear/depth_node)" in finding.problem and "remap" in finding.fix
 
 
+def test_a_sensor_that_nobody_publishes_does_not_correct():
+    scan = Topic("/anchors/scan", (), (Endpoint(NODE, "sensor_msgs/msg/LaserScan", reliable=False),))
+    finding = only(sensors=(scan,))
+    assert finding.problem == "/anchors/scan: nobody publishes it, so it does not correct the depth"
+    assert "remap /anchors/scan to a topic of sensor_msgs/msg/LaserScan" in finding.fix
+    assert findings(sensors=(replace(scan, publishers=(Endpoint("/lidar", "sensor_msgs/msg/LaserScan"),)),)) == []
+
+
 def test_a_compressed_image_is_not_advised_in_a_circle():
     nobody = replace(HEALTHY.image, name="/cam/image", publishers=())
     gone = {"images": (), "depths": ()}

@@ -1,13 +1,17 @@
 """What sensor messages say, by hand."""
 
+import array
 import math
 import struct
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sensor_msgs.msg import LaserScan, PointCloud2, PointField, Range
 
-from mono_depth_ros.readings import ReadingError, of_cloud, of_range, of_scan
+from mono_depth_ros.readings import Reading, ReadingError, of_cloud, of_range, of_scan
+from test.conftest import fuzz
 
 INF = math.inf
 
@@ -127,3 +131,61 @@ def test_a_cloud_that_cannot_be_read_is_refused_by_name(change, text: str):
     change(message)
     with pytest.raises(ReadingError, match=text):
         of_cloud(message, 0.05)
+
+
+ANY = st.floats(width=32)
+LIKELY = st.floats(-1, 10, width=32) | ANY
+FIELDS = st.lists(
+    st.builds(
+        PointField,
+        name=st.sampled_from(["x", "y", "z", "sigma", "variance", "intensity"]),
+        offset=st.integers(0, 20) | st.integers(0, 2**32 - 1),
+        datatype=st.integers(0, 255) | st.just(7),
+        count=st.integers(0, 3),
+    ),
+    max_size=6,
+)
+
+
+def check(read, message) -> None:
+    """A reading of numbers, or a refusal with a reason; nothing else."""
+    try:
+        found: Reading = read(message, 0.02)
+    except ReadingError as error:
+        assert str(error)
+        return
+    assert found.points.shape == (len(found.sigma), 3) == (len(found.bound), 3)
+    assert np.isfinite(found.points).all() and (np.linalg.norm(found.points, axis=1) > 0).all()
+    assert np.isfinite(found.sigma).all() and (found.sigma > 0).all()
+
+
+@fuzz(300)
+@given(st.builds(Range, field_of_view=LIKELY, min_range=LIKELY, max_range=LIKELY, range=LIKELY))
+def test_any_range_is_read_or_refused(message):
+    check(of_range, message)
+
+
+@fuzz(300)
+@given(LIKELY, LIKELY, LIKELY, LIKELY, st.lists(LIKELY, max_size=20))
+def test_any_scan_is_read_or_refused(first, step, nearest, farthest, ranges):
+    check(
+        of_scan, LaserScan(angle_min=first, angle_increment=step, range_min=nearest, range_max=farthest, ranges=ranges)
+    )
+
+
+@fuzz(300)
+@given(
+    FIELDS,
+    st.integers(0, 4) | st.integers(0, 2**32 - 1),
+    st.integers(0, 4) | st.integers(0, 2**32 - 1),
+    st.integers(0, 32) | st.integers(0, 2**32 - 1),
+    st.integers(0, 128) | st.integers(0, 2**32 - 1),
+    st.binary(max_size=256),
+    st.booleans(),
+)
+def test_any_cloud_is_read_or_refused(fields, width, height, step, row, data, is_bigendian):
+    message = PointCloud2(
+        fields=fields, width=width, height=height, point_step=step, row_step=row, is_bigendian=is_bigendian
+    )
+    message.data = array.array("B", data)
+    check(of_cloud, message)

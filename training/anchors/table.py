@@ -1,6 +1,7 @@
 """What known depths bring: simulated sensors beside the shipped network, right, misplaced and broken, in one table."""
 
 import argparse
+import csv
 import math
 import time
 from collections import defaultdict
@@ -8,14 +9,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.random import Generator
+from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from mono_depth_ros.backends import machine
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.estimator import DepthEstimator
-from mono_depth_ros.fusion import Anchors, Prior, examine, fuse, fuse_and_report
+from mono_depth_ros.fusion import Anchors, Prior, fuse
+from mono_depth_ros.landmarks import Landmarks
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.source_monitor import SourceMonitor
 from mono_depth_ros.tables import markdown
@@ -61,6 +65,7 @@ SENSORS = {
     "Range of 27 degrees, 3 %": sensors.rangefinder(),
 }
 BREAKABLE = ("2D scan, 0.5 degrees, 2 cm", "8x8 ToF over 45 degrees, 5 %", "Range of 27 degrees, 3 %")
+LANDMARKS = "landmarks of images and poses"
 HEALTHY_SECONDS, WINDOW_SECONDS = 2.0, 10.0
 
 
@@ -118,11 +123,37 @@ def measure(recording: Recording, estimator: DepthEstimator) -> dict[str, np.nda
     return {name: np.mean(found, axis=0) for name, found in rows.items()}
 
 
+HEALTHY = ("none", "none, misplaced")
+POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")
+
+
+def slightly_off(anchors: Anchors, camera: CameraModel) -> Anchors:
+    """Anchors of a healthy sensor in practice: 1 degree, 2 cm and 20 ms off, always in the same direction."""
+    rng = np.random.default_rng(0)
+    for turn, shift in zip(sensors.WRONG_TURNS, sensors.WRONG_SHIFTS, strict=True):
+        anchors = sensors.misplaced(anchors, camera, turn, shift, rng)
+    return anchors
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A sensor with a fault, or healthy: AbsRel over that of the prediction alone; when it was set aside; for how long
+    it was watched (seconds).
+    """
+
+    sensor: str
+    fault: str
+    ratio: float
+    alarms: tuple[float, ...]
+    seconds: float
+
+
 # What an image gets of a broken sensor, from its readings until now and how many of them were before the fault.
 Break = Callable[[list[Anchors], int, CameraModel, Generator], Anchors]
 TURN = np.array([0.0, math.radians(10), 0.0])
 FAULTS: dict[str, Break] = {
     "none": lambda readings, healthy, camera, rng: readings[-1],
+    "none, misplaced": lambda readings, healthy, camera, rng: slightly_off(readings[-1], camera),
     "10 degrees off": lambda readings, healthy, camera, rng: sensors.moved(readings[-1], camera, TURN, np.zeros(3)),
     "blocked at 0.1 m": lambda readings, healthy, camera, rng: replace(
         readings[-1], depth=0.1 * np.exp(readings[-1].sigma * rng.standard_normal(len(readings[-1])))
@@ -133,50 +164,80 @@ FAULTS: dict[str, Break] = {
 }
 
 
-def break_sensors(recording: Recording, estimator: DepthEstimator) -> list[tuple[str, str, float, float]]:
-    """(sensor, fault, AbsRel over that of the prediction alone, seconds until the alarm; NaN without one).
+def break_sensors(recording: Recording, estimator: DepthEstimator) -> list[Broken]:
+    """Each sensor with each fault.
 
-    Each sensor is healthy for two seconds, then it breaks; measured are the ten seconds from there, or what is left.
+    A broken one is healthy for two seconds, then broken for ten or what is left; a healthy one is watched to the end.
     """
     prior = Prior(**estimator.checkpoint.info.prior)
     healthy = round(HEALTHY_SECONDS * recording.rate)
-    seen = list(frames(recording, estimator))[: healthy + round(WINDOW_SECONDS * recording.rate)]
+    seen = list(frames(recording, estimator))
+    window = healthy + round(WINDOW_SECONDS * recording.rate)
+    alone = [errors(frame.prediction, frame.truth)[0] for frame in seen]
     found = []
     for sensor in BREAKABLE:
         readings = [
             SENSORS[sensor](frame.truth, frame.camera, np.random.default_rng(i)) for i, frame in enumerate(seen)
         ]
         for fault, breaks in FAULTS.items():
-            monitor, alone, together, alarm = SourceMonitor(), 0.0, 0.0, math.nan
-            for i, frame in enumerate(seen):
-                anchors = readings[i]
-                if i >= healthy:
+            begins = 0 if fault in HEALTHY else healthy
+            ends = len(seen) if fault in HEALTHY else min(window, len(seen))
+            monitor, together, alarms, same_since = SourceMonitor(prior), 0.0, [], 0
+            anchors = before = readings[0]
+            for i, frame in enumerate(seen[:ends]):
+                anchors, before = readings[i], anchors
+                if i >= begins:
                     anchors = breaks(readings[: i + 1], healthy, frame.camera, np.random.default_rng(i))
-                fused = frame.prediction
-                if monitor.trusts(0):
-                    fused, reports = fuse_and_report(frame.prediction, anchors, prior)
-                else:
-                    reports = examine(frame.prediction, anchors, prior)
-                alarms = monitor.update(reports, i / recording.rate)
-                if i >= healthy:
-                    alone += errors(frame.prediction, frame.truth)[0]
-                    together += errors(fused, frame.truth)[0]
-                    if alarms and math.isnan(alarm):
-                        alarm = (i - healthy + 1) / recording.rate
-            found.append((sensor, fault, together / alone, alarm))
+                same_since = same_since if np.array_equal(anchors.depth, before.depth) else i
+                unchanged = {0: (i - same_since) / recording.rate}
+                verdict = monitor.judge(frame.prediction, anchors, frame.camera, i / recording.rate, unchanged).get(0)
+                error = alone[i]
+                if verdict and verdict.trusted:
+                    error = errors(fuse(frame.prediction, anchors, prior), frame.truth)[0]
+                if i >= begins:
+                    together += error
+                    if verdict and verdict.alarm:
+                        alarms.append((i - begins + 1) / recording.rate)
+            ratio = together / sum(alone[begins:ends])
+            found.append(Broken(sensor, fault, ratio, tuple(alarms), (ends - begins) / recording.rate))
     return found
 
 
-def fusing_time(estimator: DepthEstimator, repeats: int = 200) -> tuple[float, float]:
-    """Least and median time, in ms, of fusing 200 points with an image of 640x480."""
+def measure_landmarks(recording: Recording, estimator: DepthEstimator) -> np.ndarray:
+    """Mean `errors` with landmarks of the images and their poses; every frame is tracked, all that count are judged."""
+    folder = locate(Path("data") / recording.folder)
+    with (folder / "poses.csv").open() as file:
+        poses = {row["frame"]: [float(row[name]) for name in POSE] for row in csv.DictReader(file)}
+    data, landmarks = RgbdFolder(folder), Landmarks()
+    prior, rows = Prior(**estimator.checkpoint.info.prior), []
+    for index in tqdm(range(len(data)), desc=f"{recording.name}, landmarks", unit=" frames", mininterval=1):
+        frame, pose = data[index], np.eye(4)
+        numbers = poses[Path(frame.name).name]
+        pose[:3, :3], pose[:3, 3] = Rotation.from_quat(numbers[3:]).as_matrix(), numbers[:3]
+        prediction = estimator.predict(frame.rgb, frame.camera)
+        gray = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+        stamp = index / (recording.rate * recording.every)
+        anchors = landmarks.update(gray, prediction.depth, frame.camera, pose, stamp)
+        truth = np.where((frame.depth > MIN_DEPTH) & (frame.depth < MAX_DEPTH), frame.depth, 0)
+        if index % recording.every == 0 and np.count_nonzero(truth) > 1000:
+            rows.append(errors(fuse(prediction, anchors, prior), truth))
+    return np.mean(rows, axis=0)
+
+
+def fusing_time(estimator: DepthEstimator, repeats: int = 200) -> str:
+    """Time of fusing 200 points with an image of 640x480: on the clock, and of the processor."""
     frame = next(frames(RECORDINGS[0], estimator))
     anchors = sensors.points(200)(frame.truth, frame.camera, np.random.default_rng(0))
     spent = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = time.perf_counter(), time.process_time()
         fuse(frame.prediction, anchors)
-        spent.append(1e3 * (time.perf_counter() - started))
-    return min(spent), float(np.median(spent))
+        spent.append((time.perf_counter() - started[0], time.process_time() - started[1]))
+    (least, least_cpu), (median, median_cpu) = (1e3 * f(spent, axis=0) for f in (np.min, np.median))
+    return (
+        f"Fusing 200 points with an image of 640x480: {median:.1f} ms (median), {least:.1f} ms (least); "
+        f"{median_cpu:.1f} and {least_cpu:.1f} ms of processor time."
+    )
 
 
 def accuracy_table(results: dict[str, dict[str, np.ndarray]]) -> str:
@@ -190,19 +251,34 @@ def accuracy_table(results: dict[str, dict[str, np.ndarray]]) -> str:
             cells = [f"{x:.3f}" for x in right] + [f"{right[1] / alone[1]:.2f}"]
             cells += [f"{x:.3f}" for x in wrong] + [f"{wrong[1] / alone[1]:.2f}"]
             rows.append(["", name, *cells])
+        if LANDMARKS in found:
+            marks = found[LANDMARKS]
+            rows.append(["", LANDMARKS, *(f"{x:.3f}" for x in marks), f"{marks[1] / alone[1]:.2f}", "", "", "", ""])
     figures = ["AbsRel", "RMSE, m", "in 90 %", "of none"]
     header = ["recording", "sensor", *figures, *(f"{name}, misplaced" for name in figures)]
     return markdown(header, rows, words=2)
 
 
-def fault_table(results: dict[str, list[tuple[str, str, float, float]]]) -> str:
+def fault_table(results: dict[str, list[Broken]]) -> str:
     """What broken sensors cost, and when the monitor says so."""
     rows = [
-        [recording, sensor, fault, f"{ratio:.3f}", "-" if math.isnan(alarm) else f"{alarm:.1f}"]
+        [recording, b.sensor, b.fault, f"{b.ratio:.3f}", f"{b.alarms[0]:.1f}" if b.alarms else "-"]
         for recording, found in results.items()
-        for sensor, fault, ratio, alarm in found
+        for b in found
+        if b.fault not in HEALTHY
     ]
     return markdown(["recording", "sensor", "fault", "AbsRel of none", "alarm after, s"], rows, words=3)
+
+
+def health_table(results: dict[str, list[Broken]]) -> str:
+    """What the monitor leaves of healthy sensors, and how often it is wrong about them."""
+    rows = [
+        [recording, b.sensor, b.fault, f"{b.ratio:.3f}", str(len(b.alarms)), f"{b.seconds:.0f}"]
+        for recording, found in results.items()
+        for b in found
+        if b.fault in HEALTHY
+    ]
+    return markdown(["recording", "sensor", "fault", "AbsRel of none", "alarms", "in, s"], rows, words=3)
 
 
 def main(arguments: list[str]) -> None:
@@ -213,14 +289,17 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     estimator = DepthEstimator.load(options.checkpoint)
     accuracy = {recording.name: measure(recording, estimator) for recording in RECORDINGS}
+    for recording in RECORDINGS:
+        if (locate(Path("data") / recording.folder) / "poses.csv").is_file():
+            accuracy[recording.name][LANDMARKS] = measure_landmarks(recording, estimator)
     faults = {r.name: break_sensors(r, estimator) for r in RECORDINGS if r.rate}
-    least, median = fusing_time(estimator)
     weights = f"`{estimator.checkpoint.path.name} sha256 {estimator.checkpoint.sha256[:12]}`"
     text = "\n\n".join(
         [
             accuracy_table(accuracy),
             fault_table(faults),
-            f"Fusing 200 points with an image of 640x480: {median:.1f} ms (median), {least:.1f} ms (least). "
+            health_table(faults),
+            f"{fusing_time(estimator)} "
             f"Weights: {weights}, {estimator.backend.name} in {estimator.backend.precision}, {machine.detect().cpu}.",
         ]
     )
