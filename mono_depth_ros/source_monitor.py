@@ -26,11 +26,11 @@ _JUMP, _OFF_SCALE, _GOOD_START, _GOOD_AGAIN, _AS_BEFORE = 0.3, 0.25, 0.2, 0.15, 
 # Logarithms of how much better the anchors fit the image of a second ago, and the present one ten degrees aside.
 _LATE, _ASIDE = 0.1, 0.25
 # In ln depth: differences in fit below these say nothing.
-_LATE_FLOOR, _ASIDE_FLOOR = 0.1, 0.03
+_LATE_FLOOR, _ASIDE_FLOOR = 0.15, 0.03
 # Seconds for which nothing changes in a frozen sensor's readings, while ln depth at them changes by this much.
 _SAME, _CHANGED = 1.0, 0.1
 # Seconds to prove itself: at the start, and after a failure.
-_START, _REST = 1.0, 4.0
+_START, _REST = 1.0, 3.0
 # Frames, at least, and seconds of failing after which it is said; what was found over seconds is said sooner.
 _FRAMES, _PATIENCE, _SOON = 5, 1.0, 0.5
 # Seconds: of what is compared with an earlier image; after which what was before a jump is forgotten.

@@ -100,13 +100,13 @@ def test_a_source_that_is_wrong_from_the_start_is_never_used_and_named():
     assert not any(verdict.trusted for verdict in seen) and len(alarms(seen)) == 1
 
 
-def test_a_source_that_comes_back_is_trusted_again_after_four_seconds():
+def test_a_source_that_comes_back_is_trusted_again_after_three_seconds():
     watch = Watch()
     watch.see(3)
     watch.see(3, FAULTS["blocked"][0])
     trusted = [verdict.trusted for verdict in watch.see(15)]
     first = trusted.index(True)
-    assert 4 * RATE <= first < 10 * RATE and all(trusted[first:])
+    assert 3 * RATE <= first < 10 * RATE and all(trusted[first:])
 
 
 def test_one_frame_that_the_network_misreads_is_left_out_and_forgiven():

@@ -28,8 +28,8 @@ HERE = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]
 # A sensor beside the camera that looks along its own x, z up, in the camera's optical frame.
 AHEAD = [0.0, 0.0, 0.0, 0.5, -0.5, 0.5, 0.5]
 FOCAL, WIDTH, HEIGHT = 260.0, 320, 240
-# Frames after which a source that agrees is believed, and some.
-ENOUGH = 9
+# Frames, 33 ms apart, after which a source that agrees is believed (a second), and some.
+ENOUGH = 36
 
 
 @contextmanager
@@ -126,9 +126,9 @@ def test_a_wrong_sensor_is_named_and_costs_nothing():
     with robot(anchor_points=True, anchor_points_pose=HERE) as (peer, sensors):
         out = publisher(sensors, PointCloud2, "anchors/points")
         alone = frame(peer)
-        after = frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 3.0))), count=20)
+        after = frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 3.0))), count=45)
         np.testing.assert_allclose(after, frame(peer), rtol=1e-6)
-        peer.expect_status("anchors/points", WARN, "not used", "3.0", "moved, blocked")
+        peer.expect_status("anchors/points", WARN, "not used", "3.0", "blocked")
 
 
 def test_a_sensor_that_goes_wrong_is_dropped_and_taken_back():
@@ -136,7 +136,7 @@ def test_a_sensor_that_goes_wrong_is_dropped_and_taken_back():
         out = publisher(sensors, PointCloud2, "anchors/points")
         alone = frame(peer)
         frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 1.1))))
-        frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 3.0))), count=12)
+        frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 3.0))), count=45)
         peer.expect_status("anchors/points", WARN, "not used")
         back = frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 1.1))), count=140)
         assert np.median(back / alone) == pytest.approx(1.1, abs=0.03)
