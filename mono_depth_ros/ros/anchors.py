@@ -249,7 +249,7 @@ class AnchorInputs:
             ledger, verdict = self._ledgers[name], verdicts.get(number)
             ledger.used, ledger.verdict = used.get(number), verdict
             if not ledger.used:
-                ledger.dropped["not trusted"] += count
+                ledger.dropped["not trusted"] += int(count)
             if verdict and verdict.alarm:
                 self._problems.stand(name, "set aside", f"{name} is not used: {verdict.alarm}")
             elif verdict and verdict.trusted:

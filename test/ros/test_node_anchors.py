@@ -138,7 +138,7 @@ def test_a_sensor_that_goes_wrong_is_dropped_and_taken_back():
         frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 1.1))))
         frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 3.0))), count=45)
         peer.expect_status("anchors/points", WARN, "not used")
-        back = frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 1.1))), count=140)
+        back = frames(peer, lambda header: out.publish(cloud(header, points_of(alone, 1.1))), count=220)
         assert np.median(back / alone) == pytest.approx(1.1, abs=0.03)
         peer.expect_status("anchors/points", b"\x00")
         wait_until(lambda: peer.status("anchors/points").level == b"\x00", "the source is fine again")
@@ -232,7 +232,7 @@ def test_odometry_alone_anchors_a_moving_camera():
 
     with robot(landmarks=True) as (peer, sensors):
         out = publisher(sensors, Odometry, "odom")
-        for gray, _, pose in flight():
+        for gray, _, pose in flight(90):
             image = make_image(peer.stamp(), CAMERA.width, CAMERA.height)
             image.data = array.array("B", np.repeat(gray[..., None], 3, axis=2).tobytes())
             out.publish(odometry(image.header, pose))
