@@ -217,7 +217,8 @@ class _Source:
         """What speaks against the source, and for how many seconds it has to, until that is said."""
         level, last = seen.level, self._last
         is_implausible = self._is_implausible(seen)
-        jumped = abs(level - last) > _JUMP and not is_implausible  # never from the first frame: its last is NaN
+        # A few first anchors, as landmarks have, say little of what the level was.
+        jumped = abs(level - last) > _JUMP and not is_implausible and self._record.weight > _FRAMES
         self._last = last if is_implausible else level
         self._level.add(min(1.0, max(-1.0, level)), elapsed)
         self._level_then.add(min(1.0, max(-1.0, float(np.median(seen.then)))), elapsed)
@@ -248,7 +249,7 @@ class _Source:
 
     def _remember(self, level: float, elapsed: float, jumped: bool) -> None:
         """Keep in mind what the level was before a jump: a source that comes back comes back to that."""
-        if jumped and self._before_jump is None and self._record.weight > _FRAMES:
+        if jumped and self._before_jump is None:
             self._before_jump = self._stamp, self._record.value
         if self._before_jump and self._stamp - self._before_jump[0] > _FORGET:
             self._before_jump = None
