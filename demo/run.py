@@ -117,7 +117,7 @@ def described(figures: dict[str, Any], output: Path, seconds: float) -> str:
     if "corrected" in figures:
         motion = " and the camera's motion" if figures["corrected"]["knows_motion"] else ""
         lines.append(f"         {_error(figures['corrected'])}, with the 8 x 8 distances{motion}, which")
-        lines.append("         the node believes from the sixth frame on")
+        lines.append("         the node believes after the first second")
     equal = "stamp and frame_id equal the image's" if figures["headers_equal"] else "NOT the image's"
     lines.append(f"headers  {equal}, on " + ", ".join(f"{n} {t}" for t, n in figures["messages"].items()))
     if figures["recording_problem"]:

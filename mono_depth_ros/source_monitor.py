@@ -127,8 +127,7 @@ class SourceMonitor:
             then=then,
             innovation=_root_mean_square(now / np.sqrt(variance)),
             better_aside=min(1.0, max(-1.0, better_aside)),
-            is_unchanged=unchanged >= _SAME,
-            image_changed=_root_mean_square(now - then) > _CHANGED,
+            is_frozen=unchanged >= _SAME and _root_mean_square(now - then) > _CHANGED,
         )
 
 
@@ -140,16 +139,14 @@ class _Evidence:
         now, then: (N,) innovations of ln depth in the image, and in that of a second ago.
         innovation: see `Verdict`.
         better_aside: logarithm of how much better the anchors fit ten degrees aside.
-        is_unchanged: the readings have been the same for a second.
-        image_changed: ln depth at them has not.
+        is_frozen: the readings have been the same for a second, and ln depth at them has not.
     """
 
     now: np.ndarray
     then: np.ndarray
     innovation: float
     better_aside: float
-    is_unchanged: bool
-    image_changed: bool
+    is_frozen: bool
 
     @property
     def level(self) -> float:
@@ -229,7 +226,7 @@ class _Source:
         late = math.log((self._fit.value + _LATE_FLOOR**2) / (self._fit_then.value + _LATE_FLOOR**2)) / 2
         seconds = self._fit.weight > 3
         scale, mean = math.exp(level), math.exp(self._level.value)
-        if seen.is_unchanged and (seen.image_changed or self.set_aside):  # by standing still it proves nothing
+        if seen.is_frozen:
             return "its readings do not change while the image does; frozen?", 0.0
         if is_implausible:
             text = f"its depth is {scale:.2f} times the image's, {seen.innovation:.1f} standard deviations off"
