@@ -33,8 +33,9 @@ _SAME, _CHANGED = 1.0, 0.1
 _START, _REST = 1.0, 3.0
 # Frames, at least, and seconds of failing after which it is said; what was found over seconds is said sooner.
 _FRAMES, _PATIENCE, _SOON = 5, 1.0, 0.5
-# Seconds: of what is compared with an earlier image; after which what was before a jump is forgotten.
-_AGO, _FORGET = 1.0, 15.0
+# Seconds: of what is compared with an earlier image; after which what was before a jump is forgotten; within which a
+# frame is the next one.
+_AGO, _FORGET, _NEXT = 1.0, 15.0, 0.25
 _THINNED = 4  # earlier images are kept at every so manieth pixel
 _SIDE = math.radians(10)
 
@@ -214,8 +215,9 @@ class _Source:
         """What speaks against the source, and for how many seconds it has to, until that is said."""
         level, last = seen.level, self._last
         is_implausible = self._is_implausible(seen)
-        # A few first anchors, as landmarks have, say little of what the level was.
-        jumped = abs(level - last) > _JUMP and not is_implausible and self._record.weight > _FRAMES
+        # A few first anchors, as landmarks have, say little of what the level was; nor does what was long ago.
+        is_next = elapsed < _NEXT and self._record.weight > _FRAMES
+        jumped = is_next and abs(level - last) > _JUMP and not is_implausible
         self._last = last if is_implausible else level
         self._level.add(min(1.0, max(-1.0, level)), elapsed)
         self._level_then.add(min(1.0, max(-1.0, float(np.median(seen.then)))), elapsed)
