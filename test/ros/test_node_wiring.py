@@ -4,7 +4,7 @@ import struct
 
 import cv2
 import numpy as np
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool
 
@@ -67,7 +67,10 @@ def test_a_topic_is_latched_where_its_durability_is_overridden(peer):
         accepted(peer, make_image(peer.stamp()), make_info())
         wait_until(lambda: wanted, "camera_info")
         late: list = []
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        # Reliable by name: the middleware's default is best effort, which gets what was sent before by luck.
+        latched = QoSProfile(
+            depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+        )
         peer.node.create_subscription(CameraInfo, "depth/camera_info", late.append, latched)
         wait_until(lambda: late, "what was sent before")
         assert stamp_of(late[0]) == stamp_of(wanted[-1])
