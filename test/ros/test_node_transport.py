@@ -1,15 +1,16 @@
-"""Large messages: depth_node says what loses them."""
+"""What the middleware does to messages: large ones that get lost, cameras that died, topics that are latched."""
 
 import os
 import subprocess
 import sys
 from contextlib import contextmanager
 
-from sensor_msgs.msg import Image
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
 
 from mono_depth_ros.ros.environment import PROFILE_VARIABLES
 from test.conftest import REPOSITORY
-from test.ros.harness import DOMAIN, WARN, DepthNode, accepted, make_image, make_info, wait_until
+from test.ros.harness import DOMAIN, WARN, DepthNode, accepted, make_image, make_info, stamp_of, wait_until
 
 
 @contextmanager
@@ -71,3 +72,22 @@ def test_a_small_dev_shm_is_said_and_images_still_come(peer):
         peer.depths = peer.watch(Image, "depth")
         peer.connect()
         accepted(peer, make_image(peer.stamp(), 640, 480), make_info(640, 480))
+
+
+def test_a_topic_is_latched_where_its_durability_is_overridden(peer):
+    qos = {"qos_overrides./depth/camera_info.publisher.durability": "transient_local"}
+    with DepthNode(**qos) as node:
+        node.expect_active()
+        peer.depths = peer.watch(Image, "depth")
+        wanted = peer.watch(CameraInfo, "depth/camera_info")
+        peer.connect()
+        accepted(peer, make_image(peer.stamp()), make_info())
+        wait_until(lambda: wanted, "camera_info")
+        late: list = []
+        # Reliable by name: the middleware's default is best effort, which gets what was sent before by luck.
+        latched = QoSProfile(
+            depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+        )
+        peer.node.create_subscription(CameraInfo, "depth/camera_info", late.append, latched)
+        wait_until(lambda: late, "what was sent before")
+        assert stamp_of(late[0]) == stamp_of(wanted[-1])

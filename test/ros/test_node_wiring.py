@@ -1,14 +1,13 @@
-"""What consumers and operators rely on: names beside each other, order, latched topics, depth on demand."""
+"""What consumers and operators rely on: names beside each other, order, depth on demand."""
 
 import struct
 
 import cv2
 import numpy as np
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool
 
-from test.ros.harness import DepthNode, accepted, depth_of, make_image, make_info, stamp_of, wait_until
+from test.ros.harness import accepted, depth_of, make_image, make_info, stamp_of, wait_until
 
 
 def test_the_depth_beside_its_camera_info_is_the_depth_also_compressed(camera):
@@ -55,22 +54,3 @@ def test_depth_on_demand(camera):
     assert enable(True).success
     camera.connect()
     accepted(camera, make_image(camera.stamp()), make_info())
-
-
-def test_a_topic_is_latched_where_its_durability_is_overridden(peer):
-    qos = {"qos_overrides./depth/camera_info.publisher.durability": "transient_local"}
-    with DepthNode(**qos) as node:
-        node.expect_active()
-        peer.depths = peer.watch(Image, "depth")
-        wanted = peer.watch(CameraInfo, "depth/camera_info")
-        peer.connect()
-        accepted(peer, make_image(peer.stamp()), make_info())
-        wait_until(lambda: wanted, "camera_info")
-        late: list = []
-        # Reliable by name: the middleware's default is best effort, which gets what was sent before by luck.
-        latched = QoSProfile(
-            depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-        )
-        peer.node.create_subscription(CameraInfo, "depth/camera_info", late.append, latched)
-        wait_until(lambda: late, "what was sent before")
-        assert stamp_of(late[0]) == stamp_of(wanted[-1])
