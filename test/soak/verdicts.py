@@ -77,7 +77,7 @@ def _one_end_each(reports: list[Line]) -> Verdict:
     worst_at_rest = worst_at_work = 0
     for report in reports:
         open_frames = report[RECEIVED] - sum(report[end] for end in (PUBLISHED, DROPPED, REJECTED, FAILED))
-        if report["state"] == "active":
+        if report["state"] == "active" or report["state"].endswith("ing"):  # deactivating: the last frame may go on
             worst_at_work = max(worst_at_work, open_frames, -open_frames)
         else:
             worst_at_rest = max(worst_at_rest, abs(open_frames))
