@@ -79,7 +79,7 @@ def test_an_arrival_knows_how_long_its_way_was_where_the_middleware_says_when_it
 )
 def test_stamps_that_cannot_be_are_said(stamps, said):
     problems = Problems(lambda text: None, lambda text: None)
-    intake = Intake("/image", Slot(), lambda: 1, Journal(Statistics(), problems))
+    intake = Intake("/image", Slot(), lambda: 1, lambda: 0.0, Journal(Statistics(), problems))
     for sec, nanosec in stamps:
         intake.receive(make_image(Time(sec=sec, nanosec=nanosec)), {})
     found = " ".join(text for _, text in problems.current("image"))
