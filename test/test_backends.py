@@ -469,6 +469,10 @@ def test_a_device_gets_each_new_frame_and_not_the_one_that_was_bound_first():
         def get_outputs(self):
             return [SimpleNamespace(name="depth")]
 
+        def run(self, names, images):
+            """One map, as large as the image."""
+            return [images["image"].max(axis=3).astype(np.float32)]
+
         def bind_input(self, name, device, index, dtype, shape, address):
             self.on_device = array_at(address, shape, np.uint8).copy()
 
