@@ -33,6 +33,8 @@ _IGNORED = 1e4
 _MISFIT_ANCHORS = 10
 # Standard deviation, in ln depth, of what a pixel's neighbours do not tell of it.
 _GRAIN = 0.05
+# Of ln depth: whatever anchors claim, float32 holds the depth, and it is above 0.
+_MOST_CORRECTION = 20.0
 # Knots along the image's longer side of the grids on which mean and variance are computed.
 _MEAN_KNOTS, _VARIANCE_KNOTS = 64, 24
 # Range of ln depth around a knot from where on it stands at an edge of depth.
@@ -174,6 +176,7 @@ def fuse_and_report(
     correction = grid.enlarge(slope)
     correction *= log_depth
     correction += grid.enlarge(offset)
+    np.clip(correction, -_MOST_CORRECTION, _MOST_CORRECTION, out=correction)
     depth = prediction.depth * cv2.exp(correction)
 
     # The network's sigma shrinks as the process's does.
