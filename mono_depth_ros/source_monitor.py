@@ -234,10 +234,8 @@ class _Source:
             text = f"its depth is {scale:.2f} times the image's, {seen.innovation:.1f} standard deviations off"
             return f"{text}; blocked, wrong unit or wrong extrinsics?", _PATIENCE
         if jumped:
-            return (
-                f"its depth jumped from {math.exp(last):.2f} to {scale:.2f} times the image's; moved or blocked?",
-                True,
-            )
+            text = f"its depth jumped from {math.exp(last):.2f} to {scale:.2f} times the image's; moved or blocked?"
+            return text, _PATIENCE
         if late > _LATE and seconds:
             return "it fits the image of a second ago better than this one; late, or a wrong clock?", _SOON
         if self._aside.value > _ASIDE and seconds:

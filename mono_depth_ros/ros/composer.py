@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan, PointCloud2
+from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
@@ -57,18 +58,20 @@ class Composer:
 
     def compose(self, result: Result, settings: Settings, wanted: Collection[str]) -> dict[str, Any]:
         """Messages by topic. What cannot be made is left out and reported, as is what says nothing."""
-        make: dict[str, Callable[[Result, Settings], Any]] = {
-            topics.CAMERA_INFO: self._camera_info,
-            topics.DEPTH: self._depth,
-            topics.IMAGE_RECT: self._depth,
-            topics.COMPRESSED_DEPTH: self._compressed_depth,
-            topics.COLOR: self._color,
-            topics.COMPRESSED_COLOR: self._compressed_color,
-            topics.CONFIDENCE: self._confidence,
-            topics.POINTS: self._points,
-            topics.CLEARING_POINTS: self._clearing_points,
-            topics.SCAN: self._scan,
-            topics.OBSTACLE_DISTANCE: self._obstacle_distance,
+        # What two topics need is made once.
+        depth, preview = cache(partial(self._depth, result, settings)), cache(partial(self._preview, result, settings))
+        make: dict[str, Callable[[], Any]] = {
+            topics.CAMERA_INFO: lambda: messages.camera_info_message(result.header, result.camera),
+            topics.DEPTH: depth,
+            topics.IMAGE_RECT: depth,
+            topics.COMPRESSED_DEPTH: partial(self._compressed_depth, result, settings),
+            topics.COLOR: lambda: messages.rgb_message(result.header, preview()),
+            topics.COMPRESSED_COLOR: lambda: messages.jpeg_message(result.header, preview()),
+            topics.CONFIDENCE: partial(self._confidence, result),
+            topics.POINTS: partial(self._points, result, settings),
+            topics.CLEARING_POINTS: partial(self._clearing_points, result, settings),
+            topics.SCAN: partial(self._scan, result, settings),
+            topics.OBSTACLE_DISTANCE: partial(self._obstacle_distance, result, settings),
         }
         if result.valid_share < _NOTHING:
             # Infinity says which way is free; in 16UC1 it is 0, as is NaN.
@@ -80,7 +83,7 @@ class Composer:
                 f"the images' frame {frame!r} is by its name x forward (REP-103); depth and cloud are x right, y down"
             )
             self._problems.warn(AREA, "frame", f"{text}, z forward: set frame_id to the camera's optical frame")
-        composed = {topic: make[topic](result, settings) for topic in make if topic in wanted}
+        composed = {topic: make[topic]() for topic in make if topic in wanted}
         return {topic: message for topic, message in composed.items() if message is not None}
 
     def _depth(self, result: Result, settings: Settings) -> Image:
@@ -89,23 +92,14 @@ class Composer:
     def _compressed_depth(self, result: Result, settings: Settings) -> CompressedImage:
         return messages.compressed_depth_message(result.header, result.depth, settings.depth_format, settings.min_depth)
 
-    def _color(self, result: Result, settings: Settings) -> Image:
-        return messages.rgb_message(result.header, self._preview(result, settings))
-
-    def _compressed_color(self, result: Result, settings: Settings) -> CompressedImage:
-        return messages.jpeg_message(result.header, self._preview(result, settings))
-
     def _preview(self, result: Result, settings: Settings) -> NDArray[np.uint8]:
         return self._built(DepthPreview, settings.min_depth, settings.max_depth).render(result.depth)
 
-    def _confidence(self, result: Result, settings: Settings) -> Image | None:
+    def _confidence(self, result: Result) -> Image | None:
         if result.confidence is None:
             self._problems.error(AREA, "confidence", f"{topics.CONFIDENCE}: this checkpoint predicts no confidence")
             return None
         return messages.confidence_message(result.header, result.confidence)
-
-    def _camera_info(self, result: Result, settings: Settings) -> CameraInfo:
-        return messages.camera_info_message(result.header, result.camera)
 
     def _points(self, result: Result, settings: Settings) -> PointCloud2 | None:
         confidence_field = settings.points_confidence and result.confidence is not None
@@ -121,12 +115,9 @@ class Composer:
         )
         cloud = None if builder.dense else self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
         points = builder.build(result.depth, result.rgb, result.confidence, cloud.points if cloud else None)
-        try:
-            header, points = self._placed(
-                result, points, settings, settings.points_min_height, settings.points_max_height
-            )
-        except PoseUnknownError as error:
-            self._problems.error(AREA, "points_frame", f"{topics.POINTS} cannot be made: {error}")
+        heights = settings.points_min_height, settings.points_max_height
+        header, points = self._placed(topics.POINTS, result, points, settings, *heights)
+        if header is None:
             return None
         message = cloud.message(header) if cloud else messages.cloud_message(header, points)
         if result.valid_share > _NOTHING:  # else there is nothing to see, or depth says why
@@ -136,21 +127,28 @@ class Composer:
     def _clearing_points(self, result: Result, settings: Settings) -> PointCloud2 | None:
         reach = min(settings.clearing_range, result.farthest)
         ends = self._built(ClearingPoints, result.camera, reach, max_slant=settings.max_slant)
-        try:
-            header, points = self._placed(result, ends.build(result.depth).view(_XYZ)[:, 0], settings)
-        except PoseUnknownError as error:
-            self._problems.error(AREA, "points_frame", f"{topics.CLEARING_POINTS} cannot be made: {error}")
-            return None
-        return messages.cloud_message(header, points)
+        points = ends.build(result.depth).view(_XYZ)[:, 0]
+        header, points = self._placed(topics.CLEARING_POINTS, result, points, settings)
+        return header and messages.cloud_message(header, points)
 
     def _placed(
-        self, result: Result, points: NDArray, settings: Settings, lowest: float = -np.inf, highest: float = np.inf
-    ) -> tuple[Header, NDArray]:
-        """Points, and the header with their frame: points_frame, or the image's. Raises PoseUnknownError."""
+        self,
+        topic: str,
+        result: Result,
+        points: NDArray,
+        settings: Settings,
+        lowest: float = -np.inf,
+        highest: float = np.inf,
+    ) -> tuple[Header | None, NDArray]:
+        """Points, and the header with their frame: points_frame, or the image's; None where nobody knows its pose."""
         header, frame = result.header, settings.points_frame
         if not frame:
             return header, points
-        pose = self._orientation.pose_of_camera(header, frame, settings)
+        try:
+            pose = self._orientation.pose_of_camera(header, frame, settings)
+        except PoseUnknownError as error:
+            self._problems.error(AREA, "points_frame", f"{topic} cannot be made: {error}")
+            return None, points
         return Header(stamp=header.stamp, frame_id=frame), placed(points, pose, lowest, highest)
 
     def _scan(self, result: Result, settings: Settings) -> LaserScan | None:

@@ -120,7 +120,9 @@ class Pipeline:
         laps.begin(stats.PACK)
         reach = self._estimator.farthest(size, camera)
         farthest = min(settings.max_depth, reach)
-        if reach <= max(_LEAST_REACH, settings.min_depth):  # infinity would call free what is beyond so little
+        if short := _short_sight(
+            camera, reach, settings.min_depth
+        ):  # infinity would call free what is beyond so little
             prediction.depth.fill(np.nan)
         self._gates.apply(prediction, settings.min_depth, farthest, settings.min_confidence, seen)
         valid_share = self._gates.valid_share(prediction.depth)
@@ -135,7 +137,7 @@ class Pipeline:
             camera=camera,
             farthest=farthest,
             valid_share=valid_share,
-            why_unknown=_why_unknown(prediction, settings, seen, camera, reach) if valid_share < 0.5 else "",
+            why_unknown=(short or _why_unknown(prediction, settings, seen)) if valid_share < 0.5 else "",
         )
         messages = self._composer.compose(result, settings, wanted)
         if not messages:
@@ -162,13 +164,16 @@ def _cropped(
     return np.ascontiguousarray(rgb[window]), None if seen is None else np.ascontiguousarray(seen[window]), camera
 
 
-def _why_unknown(
-    prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None, camera: CameraModel, reach: float
-) -> str:
+def _short_sight(camera: CameraModel, reach: float, min_depth: float) -> str:
+    """Why nothing is known with a lens by which the network sees so near alone; empty for every other."""
+    if reach > max(_LEAST_REACH, min_depth):
+        return ""
+    text = f"with fx = {camera.fx:g} px the network reaches {reach:.2g} m, min_depth is {min_depth:g} m"
+    return f"{text}; is camera_info right?"
+
+
+def _why_unknown(prediction: Prediction, settings: Settings, seen: NDArray[np.bool_] | None) -> str:
     """What the gates took most pixels for; empty where there is no evidence. For frames of which little is known."""
-    if reach <= max(_LEAST_REACH, settings.min_depth):
-        text = f"with fx = {camera.fx:g} px the network reaches {reach:.2g} m, min_depth is {settings.min_depth:g} m"
-        return f"{text}; is camera_info right?"
     if seen is not None and seen.mean() < 0.5:
         return f"the lens sees {100 * seen.mean():.0f} % of the rectified image"
     if prediction.flaw:
