@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 from mono_depth_ros.backends import Maps, Size
 from mono_depth_ros.backends.silent_openvino import openvino
-
-# Of ImageNet, in 0 to 255: every network here takes frames so normalised.
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+from mono_depth_ros.checkpoint import IMAGENET_MEAN, IMAGENET_STD
 
 
 class FromFrame(nn.Module):
@@ -27,8 +25,8 @@ class FromFrame(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.eval().requires_grad_(False)
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
     def forward(self, frame: Tensor) -> Tensor:
         """Depth (1, h, w) of a frame (1, H, W, 3) uint8."""

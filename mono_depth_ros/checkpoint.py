@@ -22,6 +22,8 @@ SHIPPED_FOLDER = Path(__file__).parent / "weights"
 FORMAT = 1
 STRIDE = 32
 OUTPUT_KINDS = ("metres", "log-metres", "disparity", "relative")
+# Of R, G, B in 0-255.
+IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _HEADER = "mono_depth_ros"
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "U8": "u1", "I8": "i1", "I32": "<i4", "I64": "<i8", "BOOL": "?"}
 

@@ -25,8 +25,6 @@ EXTRAS = {
     "onnx": "export", "onnx_ir": "export", "onnxruntime": "onnxruntime", "onnxscript": "export", "rclpy": "ros",
     "rosbags": "demo", "timm": "torch", "torch": "torch", "torchvision": "torch",
 }  # fmt: skip
-# 0-255.
-IMAGENET_MEAN, IMAGENET_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,8 +110,12 @@ def parser() -> argparse.ArgumentParser:
         "--input-size", type=int, nargs=2, metavar=("H", "W"), required=True, help="pixels it was made for"
     )
     seal.add_argument("--multiple", type=int, default=0, help="both sides' (default: it takes its input size alone)")
-    seal.add_argument("--mean", type=float, nargs=3, default=IMAGENET_MEAN, help="of R, G, B in 0-255 (ImageNet's)")
-    seal.add_argument("--std", type=float, nargs=3, default=IMAGENET_STD, help="of R, G, B in 0-255 (ImageNet's)")
+    seal.add_argument(
+        "--mean", type=float, nargs=3, default=checkpoints.IMAGENET_MEAN, help="of R, G, B in 0-255 (ImageNet's)"
+    )
+    seal.add_argument(
+        "--std", type=float, nargs=3, default=checkpoints.IMAGENET_STD, help="of R, G, B in 0-255 (ImageNet's)"
+    )
     seal.add_argument("--channel-order", choices=("rgb", "bgr"), default="rgb", help="of its input (default: rgb)")
     seal.add_argument("--focal-length", type=float, help="pixels at that size that it is metric for (default: any)")
     seal.add_argument("--max-depth", type=float, required=True, help="metres up to which it can tell")

@@ -118,6 +118,9 @@ class Anchors:
         return cls(**joined, source=np.repeat(np.arange(len(parts)), [len(part) for part in parts]))
 
 
+NO_ANCHORS = Anchors(*np.empty((4, 0)))
+
+
 @dataclass(frozen=True)
 class Report:
     """What became of one source's anchors: how many corrected the depth, and how many did not, by reason."""

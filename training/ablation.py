@@ -73,11 +73,15 @@ def main(arguments: list[str]) -> None:
             train_and_test(options.config, folder, changes)
         reports.append(json.loads((folder / "test.json").read_text()))
         predictions.append(predict(cli, folder, options.frames))
-    table = comparison(reports)
-    (options.output / "table.md").write_text(table + "\n")
-    write_image(options.output / "figure.png", figure(predictions)[..., ::-1])
+    publish(options.output, comparison(reports), predictions)
+
+
+def publish(folder: Path, table: str, predictions: list[list[Prediction]]) -> None:
+    """Print a comparison's table, and write it and its figure."""
+    (folder / "table.md").write_text(table + "\n", encoding="utf-8")
+    write_image(folder / "figure.png", figure(predictions))
     print(table)
-    print(f"table.md and figure.png are in {options.output}")
+    print(f"table.md and figure.png are in {folder}")
 
 
 def train_and_test(config: Path, folder: Path, changes: list[str]) -> None:

@@ -19,9 +19,8 @@ import torch
 from torch import nn
 
 from mono_depth_ros.tables import markdown
-from training.ablation import figure, predict, train_and_test
+from training.ablation import predict, publish, train_and_test
 from training.baselines import cost
-from training.files import write_image
 from training.lightning_cli import DepthCLI, assemble
 from training.metrics import NAMES
 from training.run_folder import LAST, refuse_other_configuration
@@ -159,11 +158,7 @@ def main(arguments: list[str]) -> None:
         report = json.loads((folder / "test.json").read_text(encoding="utf-8"))
         reports.append(report["results"] | costs(cli, folder))
         predictions.append(predict(cli, folder, options.frames))
-    table = comparison(chosen, reports)
-    (options.output / "table.md").write_text(table + "\n", encoding="utf-8")
-    write_image(options.output / "figure.png", figure(predictions)[..., ::-1])
-    print(table)
-    print(f"table.md and figure.png are in {options.output}")
+    publish(options.output, comparison(chosen, reports), predictions)
 
 
 def choose(every: Sequence[Row], names: Sequence[str] | None) -> list[Row]:

@@ -136,7 +136,7 @@ def label(frames: RgbdDataset, teacher: Teacher, folder: Path, most_spread: floa
             raise ValueError(f"{frames}: found cameras that differ, {frame.name}'s from the first's; expected one")
         file = folder / "depth" / f"{index:05d}.png"
         if not file.is_file():
-            write_image(folder / "rgb" / file.name, frame.rgb[..., ::-1])
+            write_image(folder / "rgb" / file.name, frame.rgb)
             depth, spread = teacher(frame)
             knows = spread <= most_spread
             if fuses:

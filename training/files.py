@@ -11,10 +11,10 @@ from mono_depth_ros.camera import CameraModel
 
 
 def write_image(path: Path, image: NDArray, parameters: Sequence[int] = ()) -> None:
-    """Write (H, W) or BGR (H, W, 3) in the format of the suffix. Raises OSError where the disk is full."""
+    """Write (H, W) or RGB (H, W, 3) in the format of the suffix. Raises OSError where the disk is full."""
     part = path.with_name(f"part_{path.name}")
     part.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(part), image, parameters):
+    if not cv2.imwrite(str(part), image[..., ::-1] if image.ndim == 3 else image, parameters):
         raise OSError(f"{path}: could not be written; is the disk full?")
     part.replace(path)
 

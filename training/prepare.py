@@ -74,7 +74,7 @@ def write(recording: Recording, frames: range, destination: Path) -> None:
         if recording.jpegs:
             shutil.copyfile(recording.jpegs[index], part / f"rgb/{name}.jpg")
         else:
-            write_image(part / f"rgb/{name}.jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            write_image(part / f"rgb/{name}.jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         write_image(part / f"depth/{name}.png", millimetres(depth))
     write_tables(recording, frames, part)
     part.rename(destination)

@@ -135,7 +135,7 @@ class WorstCases(pl.Callback):
         if not (trainer.is_global_zero and worst):
             return
         file = Path(trainer.default_root_dir) / "worst.png"
-        write_image(file, np.vstack([row for _, _, row in worst])[..., ::-1])
+        write_image(file, np.vstack([row for _, _, row in worst]))
         listed = ", ".join(f"frame {frame}: AbsRel {error:.3f}" for error, frame, _ in worst)
         print(f"worst frames, from the top of {file}: {listed}")
 
@@ -164,7 +164,7 @@ class PredictionSheet(pl.Callback):
         """Write the sheet."""
         sheet, self._rows = np.vstack(self._rows), []
         folder = Path(trainer.default_root_dir)
-        write_image(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet[..., ::-1])
+        write_image(folder / "predictions" / f"epoch_{trainer.current_epoch:04d}.png", sheet)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image("predictions", sheet, trainer.global_step, dataformats="HWC")

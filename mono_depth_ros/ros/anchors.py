@@ -22,7 +22,7 @@ from std_msgs.msg import Header
 
 from mono_depth_ros import readings
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.fusion import Anchors, Prior, Report, fuse_and_report, in_metres
+from mono_depth_ros.fusion import NO_ANCHORS, Anchors, Prior, Report, fuse_and_report, in_metres
 from mono_depth_ros.landmarks import Landmarks
 from mono_depth_ros.poses import Pose, PoseUnknownError, Track, inverse, pose_of, seconds
 from mono_depth_ros.prediction import Prediction
@@ -39,7 +39,6 @@ ODOMETRY = "odom"
 _KEPT = 10
 # Seconds after which publishers are looked at again.
 _CHECK_PERIOD = 1.0
-NOTHING = Anchors(*np.empty((4, 0)))
 
 
 class _Kind(NamedTuple):
@@ -115,13 +114,13 @@ class AnchorInputs:
             seen: (H, W), where the lens sees anything; None is everywhere.
         """
         if not self._ledgers:
-            return in_metres(prediction, NOTHING)
+            return in_metres(prediction, NO_ANCHORS)
         self._check_publishers()
         found = self._of_sensors(header, camera)
-        prediction = in_metres(prediction, Anchors.together([NOTHING, *found.values()]))
+        prediction = in_metres(prediction, Anchors.together([NO_ANCHORS, *found.values()]))
         if self._landmarks:
             found[LANDMARKS] = self._of_landmarks(header, camera, rgb, prediction.depth, seen)
-        anchors = Anchors.together([found.get(name, NOTHING) for name in SOURCES])
+        anchors = Anchors.together([found.get(name, NO_ANCHORS) for name in SOURCES])
         unchanged = {SOURCES.index(name): ledger.unchanged for name, ledger in self._ledgers.items()}
         verdicts = self._monitor.judge(prediction, anchors, camera, seconds(header.stamp), unchanged)
         trusted = [number for number, verdict in verdicts.items() if verdict.trusted]
@@ -202,12 +201,12 @@ class AnchorInputs:
         robot = self._track.at(stamp) if ODOMETRY not in self._refused else None
         ledger.dropped = Counter({"images without odometry": int(robot is None)})
         if robot is None:
-            return NOTHING
+            return NO_ANCHORS
         try:
             pose = robot @ self._place_of_camera(header)
         except PoseUnknownError as error:
             self._problems.error(LANDMARKS, "unusable", f"{LANDMARKS}: {error}")
-            return NOTHING
+            return NO_ANCHORS
         gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         anchors = self._landmarks.update(gray, depth, camera, pose, stamp, seen)
         ledger.received, ledger.age = ledger.received + 1, 0.0

@@ -57,12 +57,13 @@ def traps(
         found.append((text, "unset it, or set it to the camera's"))
     for variable in PROFILE_VARIABLES:
         path = environ.get(variable, "")
-        if path and not Path(path).is_file() and "fastrtps" in middleware(environ):
-            text = f"{variable} names {path}, which is not there: Fast DDS runs with its defaults"
-            found.append((text, f"correct it in every shell and container, or unset it; ours is {PROFILE}"))
-        elif path and "fastrtps" in middleware(environ) and not Path(path).read_bytes().lstrip().startswith(b"<"):
-            text = f"{variable} names {path}, which is no XML: Fast DDS runs with its defaults"
-            found.append((text, f"correct it in every shell and container, or unset it; ours is {PROFILE}"))
+        if not path or "fastrtps" not in middleware(environ):
+            continue
+        is_there = Path(path).is_file()
+        if not is_there or not Path(path).read_bytes().lstrip().startswith(b"<"):
+            text = f"{variable} names {path}, which is {'no XML' if is_there else 'not there'}"
+            fix = f"correct it in every shell and container, or unset it; ours is {PROFILE}"
+            found.append((f"{text}: Fast DDS runs with its defaults", fix))
     uri = environ.get("CYCLONEDDS_URI", "").partition("file://")[2]
     if uri and not Path(uri).is_file() and "cyclonedds" in middleware(environ):
         text = (

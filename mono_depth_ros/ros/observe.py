@@ -16,6 +16,7 @@ from rclpy.subscription import Subscription
 from rclpy.utilities import get_rmw_implementation_identifier
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from mono_depth_ros import poses
 from mono_depth_ros.camera import camera_from_info
 from mono_depth_ros.io import compressed
 from mono_depth_ros.io.errors import ImageError
@@ -220,7 +221,7 @@ class _Observer:
             problem = str(error)
         said = tuple(doubts(msg, picture))
         header = msg.header
-        return Info(_seconds(header.stamp), header.frame_id, msg.width, msg.height, float(msg.k[0]), problem, said)
+        return Info(poses.seconds(header.stamp), header.frame_id, msg.width, msg.height, float(msg.k[0]), problem, said)
 
     def _take_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
@@ -228,7 +229,7 @@ class _Observer:
                 self._statuses[status.name] = status.level, status.message
 
     def _frame(self, msg: Image | CompressedImage) -> Frame:
-        stamp = _seconds(msg.header.stamp)
+        stamp = poses.seconds(msg.header.stamp)
         age = self._node.get_clock().now().nanoseconds / 1e9 - stamp
         if isinstance(msg, CompressedImage):
             try:
@@ -251,7 +252,3 @@ def _endpoint(info: TopicEndpointInfo) -> Endpoint:
         info.qos_profile.reliability != ReliabilityPolicy.BEST_EFFORT,
         info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
     )
-
-
-def _seconds(stamp: Any) -> float:
-    return stamp.sec + stamp.nanosec / 1e9

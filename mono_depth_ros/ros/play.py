@@ -17,11 +17,10 @@ from std_msgs.msg import Header
 from tqdm import tqdm
 
 from mono_depth_ros.backends import BackendError
-from mono_depth_ros.fusion import in_metres
+from mono_depth_ros.fusion import NO_ANCHORS, in_metres
 from mono_depth_ros.io import ImageError, SourceError, bag
 from mono_depth_ros.io.topics import looks_rectified
 from mono_depth_ros.prediction import Prediction
-from mono_depth_ros.ros.anchors import NOTHING
 from mono_depth_ros.ros.cameras import Cameras
 from mono_depth_ros.ros.composer import Composer
 from mono_depth_ros.ros.estimator import NodeEstimator
@@ -121,7 +120,7 @@ class Player:
 
 def _without_sensors(prediction: Prediction, *_: Any) -> Prediction:
     """The prediction itself. Raises `NotMetricError`."""
-    return in_metres(prediction, NOTHING)
+    return in_metres(prediction, NO_ANCHORS)
 
 
 class _AsGiven(Orientation):

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     camera = CameraModel.nyu()
     frames = views(camera, options.rooms, options.views)
     for number, (rgb, depth) in enumerate(tqdm(frames, total=options.rooms * options.views, unit=" frames")):
-        write_image(options.folder / "rgb" / f"{number:05d}.jpg", rgb[..., ::-1])
+        write_image(options.folder / "rgb" / f"{number:05d}.jpg", rgb)
         write_image(options.folder / "depth" / f"{number:05d}.png", millimetres(depth))
     write_camera(options.folder / "camera.yaml", camera)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.random import Generator
-from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from mono_depth_ros.backends import machine
@@ -20,6 +19,7 @@ from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.estimator import DepthEstimator
 from mono_depth_ros.fusion import Anchors, Prior, fuse
 from mono_depth_ros.landmarks import Landmarks
+from mono_depth_ros.poses import pose_of
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.source_monitor import SourceMonitor
 from mono_depth_ros.tables import markdown
@@ -207,17 +207,15 @@ def measure_landmarks(recording: Recording, estimator: DepthEstimator) -> np.nda
     """Mean `errors` with landmarks of the images and their poses; every frame is tracked, all that count are judged."""
     folder = locate(Path("data") / recording.folder)
     with (folder / "poses.csv").open() as file:
-        poses = {row["frame"]: [float(row[name]) for name in POSE] for row in csv.DictReader(file)}
+        poses = {row["frame"]: pose_of([float(row[name]) for name in POSE]) for row in csv.DictReader(file)}
     data, landmarks = RgbdFolder(folder), Landmarks()
     prior, rows = Prior(**estimator.checkpoint.info.prior), []
     for index in tqdm(range(len(data)), desc=f"{recording.name}, landmarks", unit=" frames", mininterval=1):
-        frame, pose = data[index], np.eye(4)
-        numbers = poses[Path(frame.name).name]
-        pose[:3, :3], pose[:3, 3] = Rotation.from_quat(numbers[3:]).as_matrix(), numbers[:3]
+        frame = data[index]
         prediction = estimator.predict(frame.rgb, frame.camera)
         gray = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
         stamp = index / (recording.rate * recording.every)
-        anchors = landmarks.update(gray, prediction.depth, frame.camera, pose, stamp)
+        anchors = landmarks.update(gray, prediction.depth, frame.camera, poses[Path(frame.name).name], stamp)
         truth = np.where((frame.depth > MIN_DEPTH) & (frame.depth < MAX_DEPTH), frame.depth, 0)
         if index % recording.every == 0 and np.count_nonzero(truth) > 1000:
             rows.append(errors(fuse(prediction, anchors, prior), truth))

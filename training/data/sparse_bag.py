@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mono_depth_ros.camera import CameraModel, Rectifier
 from mono_depth_ros.estimator import DepthEstimator
-from mono_depth_ros.fusion import Anchors
+from mono_depth_ros.fusion import NO_ANCHORS, Anchors
 from mono_depth_ros.io import bag as bags
 from mono_depth_ros.landmarks import Landmarks
 from mono_depth_ros.poses import Pose, PoseUnknownError, Track, inverse, pose_of, seconds
@@ -124,7 +124,7 @@ class SparseBag(Rosbag2):
                 track.receive(ahead)
                 ahead = next(odometry, None)
             robot = track.at(stamp / 1e9)
-            anchors = Anchors(*np.empty((4, 0)))
+            anchors = NO_ANCHORS
             if robot is not None:
                 rgb = self._rgb(time)
                 gray = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
