@@ -14,9 +14,12 @@ _THUMBNAIL = (80, 60)
 def flaw(rgb: np.ndarray) -> str:
     """Why the depth of a picture (H, W, 3) uint8 cannot be known; empty for a picture that shows something.
 
-    Judged by a thumbnail of 80x60, whose pixels are means: noise of a sensor in the dark is no detail there.
+    Judged by a thumbnail of 80x60, whose pixels are means: noise of a sensor in the dark is no detail there. Two rows
+    of the picture for each of its own are enough, and a third of the time.
     """
-    values = cv2.resize(rgb, _THUMBNAIL, interpolation=cv2.INTER_AREA).max(axis=2).astype(np.int16)
+    rows = rgb[:: max(1, len(rgb) // (2 * _THUMBNAIL[1]))]
+    thumbnail = cv2.resize(rows, _THUMBNAIL, interpolation=cv2.INTER_AREA)
+    values = np.maximum.reduce(cv2.split(thumbnail)).astype(np.int16)
     dark, bright = np.percentile(values, (5, 95))
     if bright < _LEAST_BRIGHTNESS:
         return "black or far too dark: no light, or the lens is covered"
