@@ -276,22 +276,26 @@ class Rectifier:
         self.camera = camera.rectified()
         self._raw = camera
         self.valid_mask: NDArray[np.bool_] = np.ones((camera.height, camera.width), dtype=bool)
-        self._maps: tuple[NDArray[np.float32], ...] = ()
+        self._maps: dict[int, tuple] = {}  # by interpolation, in the fixed-point form that OpenCV reads fastest
         if camera.is_distorted:
             x, y = _source_pixels(camera, self.camera)
             right, bottom, margin = camera.width - 1, camera.height - 1, 1 / 32  # remap's resolution
             inside = (x >= -margin) & (x <= right + margin) & (y >= -margin) & (y <= bottom + margin)
             self.valid_mask = inside & _unfolded(x, y, self.camera)
-            self._maps = tuple(
+            x, y = (
                 np.where(self.valid_mask, source.clip(0, last), -2).astype(np.float32)  # -2: all of it is border
                 for source, last in ((x, right), (y, bottom))
             )
+            self._maps = {
+                way: cv2.convertMaps(x, y, cv2.CV_16SC2, nninterpolation=way == cv2.INTER_NEAREST)
+                for way in (cv2.INTER_LINEAR, cv2.INTER_NEAREST)
+            }
 
     def rectify(self, image: NDArray, interpolation: int = cv2.INTER_LINEAR, out: NDArray | None = None) -> NDArray:
         """Rectify (height, width) or (height, width, channels), 0 where there is no source.
 
-        Use cv2.INTER_NEAREST for depth and labels. The result is written into `out` where that is of the same shape and
-        dtype. ValueError when the size is not the camera's.
+        Use cv2.INTER_NEAREST for depth and labels, cv2.INTER_LINEAR for all else. The result is written into `out`
+        where that is of the same shape and dtype. ValueError when the size is not the camera's.
         """
         if image.shape[:2] != self.valid_mask.shape:
             height, width = self.valid_mask.shape
@@ -301,8 +305,8 @@ class Rectifier:
             )
         if not self._maps:
             return image
-        x, y = self._maps
-        return cv2.remap(image, x, y, interpolation, dst=out, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        x_y, fractions = self._maps[interpolation]
+        return cv2.remap(image, x_y, fractions, interpolation, dst=out, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
     def points(self, u: NDArray[np.float64], v: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where pixels of the raw image lie in the rectified one: u and v, (N,) float64, right to 0.6 of a pixel.
