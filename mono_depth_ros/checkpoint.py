@@ -19,6 +19,8 @@ import numpy as np
 from mono_depth_ros.errors import MonoDepthError
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
+# What ships, by name: one network, and the (height, width) that it gets. More pixels show it finer things and take longer.
+SHIPPED = {"fast": (256, 320), "accurate": (320, 416)}
 FORMAT = 1
 STRIDE = 32
 OUTPUT_KINDS = ("metres", "log-metres", "disparity", "relative")
@@ -92,11 +94,16 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint on disk. ``sha256`` covers the metadata and the weights."""
+    """A verified checkpoint on disk.
+
+    ``sha256`` covers the metadata and the weights. ``input_size`` is (height, width) of what the network gets unless
+    another is asked for: that of the metadata, or of a name in `SHIPPED`.
+    """
 
     path: Path
     info: CheckpointInfo
     sha256: str
+    input_size: tuple[int, int]
 
     def weights(self) -> dict[str, np.ndarray]:
         """The network's state by name; floating-point arrays as float32."""
@@ -128,8 +135,9 @@ def shipped(folder: Path = SHIPPED_FOLDER) -> Path:
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Checkpoint:
-    """Open and verify a checkpoint; ``None`` is the shipped one. Raises `CheckpointError`."""
-    file = shipped() if path is None else Path(path)
+    """Open and verify a checkpoint: a file, or a name in `SHIPPED`; ``None`` is ``fast``. Raises `CheckpointError`."""
+    name = os.fspath(path or "fast")
+    file = shipped() if name in SHIPPED else Path(name)
     header, tensors = _read(file)
     stated = header.pop("sha256", None)
     if (version := header.get("format")) != FORMAT:
@@ -149,7 +157,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Checkpoint:
         info = CheckpointInfo(**header)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: bad metadata: {error}; export the checkpoint again") from error
-    return Checkpoint(file, info, found)
+    return Checkpoint(file, info, found, SHIPPED.get(name, info.input_size))
 
 
 def save(
@@ -181,7 +189,7 @@ def save(
     for suffix, content in contents.items():
         if content:
             _replace(path.with_suffix(suffix), content)
-    return Checkpoint(path, info, seal)
+    return Checkpoint(path, info, seal, info.input_size)
 
 
 def _stored(name: str, array: np.ndarray) -> np.ndarray:
@@ -211,7 +219,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and tensors of a safetensors file, as stored. Raises `CheckpointError`."""
     if not path.is_file():
         raise CheckpointError(
-            f"{path}: no such checkpoint; expected a .safetensors file, or no name for the shipped one"
+            f"{path}: no such checkpoint; expected a .safetensors file, or one that ships: {', '.join(SHIPPED)}"
         )
     try:
         tensors, metadata = _unpack(bytearray(path.read_bytes()))

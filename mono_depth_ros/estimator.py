@@ -36,7 +36,7 @@ class DepthEstimator:
         self.checkpoint = checkpoint
         self.backend = backend
         self.choice: select.Choice | None = None
-        self.input_size = input_size or checkpoint.info.input_size
+        self.input_size = input_size or checkpoint.input_size
         self.timings = {"network": 0.0, "scale": 0.0}
         self.retried = 0
         self._threads = 0
@@ -55,7 +55,7 @@ class DepthEstimator:
         """Verify a checkpoint and start the best backend for it.
 
         Args:
-            checkpoint: a ``.safetensors`` file; None is the shipped one.
+            checkpoint: a ``.safetensors`` file, or one that ships by its name: ``fast`` (None is that) or ``accurate``.
             backend: ``auto``, ``torch``, ``openvino``, ``onnxruntime`` or ``opencv``.
             device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``.
             precision: ``auto``, ``fp32``, ``bf16``, ``fp16`` or ``int8``.
@@ -71,7 +71,7 @@ class DepthEstimator:
         """
         loaded = checkpoints.load(checkpoint)
         info = loaded.info
-        budget = input_size or info.input_size
+        budget = input_size or loaded.input_size
         if not info.multiple and budget != info.input_size:
             raise ValueError(f"input_size: found {budget}, expected {info.input_size}: the network takes that alone")
         size = network_size(*budget, budget, info.multiple)

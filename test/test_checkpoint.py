@@ -195,6 +195,16 @@ def test_exactly_one_checkpoint_ships(tmp_path):
         checkpoint.shipped(tmp_path)
 
 
+def test_what_ships_is_found_by_its_names():
+    unnamed, fast, accurate = (checkpoint.load(name) for name in (None, "fast", "accurate"))
+    assert unnamed == fast
+    assert fast.sha256 == accurate.sha256
+    assert fast.input_size == fast.info.input_size == (256, 320)
+    assert accurate.input_size == (320, 416)
+    with pytest.raises(CheckpointError, match="acurate: no such checkpoint; expected .* fast, accurate"):
+        checkpoint.load("acurate")
+
+
 def test_others_may_read_an_installed_checkpoint(sealed):
     beside = sealed.path.with_name("plain")
     beside.touch()

@@ -52,7 +52,7 @@ class Settings:
 
     autostart: bool = _flag(True, "Bring the node up by itself; false leaves that to a lifecycle manager.", once=True)
 
-    checkpoint: str = _text("", "Sealed checkpoint (.safetensors); empty: the one that ships.", fixed=True)
+    checkpoint: str = _text("", "fast, accurate, or a sealed checkpoint (.safetensors); empty: fast.", fixed=True)
     backend: str = _choice("auto", BACKENDS, "What runs the network.", fixed=True)
     device: str = _choice("auto", DEVICES, "Where it runs.", fixed=True)
     precision: str = _choice("auto", PRECISIONS, "Arithmetic of the network.", fixed=True)

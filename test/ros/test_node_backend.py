@@ -29,6 +29,17 @@ NodeEstimator.__init__ = load_with_stand_in
 """
 
 
+def test_a_checkpoint_is_chosen_by_its_name(peer):
+    with DepthNode(checkpoint="accurate") as node:
+        node.expect_log("input size 416x320")
+        node.expect_active()
+        peer.depths = peer.watch(Image, "depth")
+        peer.connect()
+        accepted(peer, make_image(peer.stamp()), make_info())
+    with DepthNode(checkpoint="acurate") as node:
+        node.expect_log("acurate: no such checkpoint; expected a .safetensors file, or one that ships: fast, accurate")
+
+
 def test_a_gpu_without_memory_is_left_for_the_cpu_without_a_frame_lost(peer):
     fault = FAILING.format(device="cuda", error='BackendError("torch on cuda in fp16 failed: CUDA out of memory")')
     with DepthNode(fault=fault, device="cpu") as node:
