@@ -38,6 +38,14 @@ def test_every_link_and_picture_of_a_page_is_there(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_piece_of_code_that_a_page_names_is_there(page):
+    rooms = ("mono_depth_ros", "demo", "training", "benchmark", "launch", "test")
+    files = [f"/{file.relative_to(REPOSITORY)}" for room in rooms for file in (REPOSITORY / room).rglob("*.py")]
+    named = re.findall(r"`([\w/.]+\.py)`", page.read_text(encoding="utf-8"))
+    assert [name for name in named if not any(file.endswith(f"/{name}") for file in [*files, "/setup.py"])] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_of_python_and_yaml_can_be_read(page):
     for language, block in re.findall(r"^```(python|yaml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
         ast.parse(block) if language == "python" else yaml.safe_load(block)
