@@ -20,7 +20,7 @@ ARGUMENTS = {
     "consumer": ("", f"parameters for what uses the depth: {', '.join(consumers.NAMES)}; params_file overrides"),
     "compressed": ("", "true: subscribe to the compressed images"),
     "camera_info_url": ("", "calibration file of the camera, in place of camera_info"),
-    "checkpoint": ("", "fast (which it is without), accurate, or a file of sealed weights"),
+    "checkpoint": ("", "fast (the default), accurate, or a file of sealed weights"),
     "use_sim_time": ("", "true: the time of /clock"),
     "autostart": ("", "false: a lifecycle manager brings the node up"),
     "name": ("depth_node", "name of the node"),

@@ -19,7 +19,7 @@ import numpy as np
 from mono_depth_ros.errors import MonoDepthError
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
-# What ships, by name: one network, and the (height, width) that it gets. More pixels show it finer things and take longer.
+# What ships, by name: one network, and the (height, width) that it gets. More pixels: finer things, and more time.
 SHIPPED = {"fast": (256, 320), "accurate": (320, 416)}
 FORMAT = 1
 STRIDE = 32

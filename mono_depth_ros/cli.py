@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     checkpoint = argparse.ArgumentParser(add_help=False)
-    checkpoint.add_argument("--checkpoint", type=Path, help="fast (which it is without), accurate, or a .safetensors file")
+    checkpoint.add_argument("--checkpoint", type=Path, help="fast (the default), accurate, or a .safetensors file")
     backend = argparse.ArgumentParser(add_help=False)
     backend.add_argument("--backend", choices=select.BACKENDS, default="auto")
     backend.add_argument("--device", choices=select.DEVICES, default="auto")
