@@ -89,7 +89,7 @@ def quantize(
     content = int8_graph(checkpoint, [f for f, is_judge in zip(frames, judges, strict=True) if not is_judge])
     int8 = OpenVinoBackend(content, "int8")
     judgement = judge(checkpoint, int8, [f for f, is_judge in zip(frames, judges, strict=True) if is_judge])
-    if judgement.change > (most := TOLERANCE[judgement.of]):
+    if not judgement.change <= (most := TOLERANCE[judgement.of]):  # NaN is no agreement
         raise AccuracyError(
             f"{judgement}, expected at most {100 * most:g} %; nothing was written. Calibrate on more varied frames"
         )

@@ -17,10 +17,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--shares", type=float, nargs="+", help="of each in the mean; equal ones where none are given")
     parser.add_argument("--output", type=Path, required=True, help="NAME.ckpt")
     options = parser.parse_args(arguments)
-    if options.output.suffix != ".ckpt":
-        parser.error(f"--output: found {options.output}, expected a name that ends in .ckpt")
-    if options.output.is_file() and "epoch" in torch.load(options.output, weights_only=True, mmap=True):
-        parser.error(f"--output: found {options.output}, a checkpoint of a run, expected another name")
+    if options.output.suffix != ".ckpt" or options.output.exists():
+        parser.error(f"--output: found {options.output}, expected a new NAME.ckpt")
     weights = mean([read_network(file) for file in options.checkpoints], options.shares)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     torch.save({"state_dict": {f"{NETWORK}{name}": value for name, value in weights.items()}}, options.output)

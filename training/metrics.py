@@ -138,7 +138,9 @@ def pooled_f(
 
 
 def intervals(table: np.ndarray, seed: int = 0) -> dict[str, tuple[float, float]]:
-    """95 % bootstrap intervals over images of every figure that `DepthMetrics.compute` gives."""
+    """95 % bootstrap intervals over images of every figure that `DepthMetrics.compute` gives; none of one image."""
+    if len(table) < 2:
+        return {}
     options = {"n_resamples": 2000, "method": "percentile", "rng": seed, "vectorized": True}
     found = {
         name: bootstrap((table[:, column],), np.mean, **options).confidence_interval

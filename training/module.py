@@ -19,6 +19,7 @@ from training.lsq import quantise
 from training.metrics import DepthMetrics, ErrorMetrics, eigen_crop
 from training.pretrained import load_pretrained
 from training.report import write_reliability, write_report
+from training.run_folder import LAST
 
 Batch = dict[str, Tensor]
 # How the network's weights are called in a training checkpoint.
@@ -93,14 +94,24 @@ class DepthModule(pl.LightningModule):
 
         The schedule's own plan would end in mid-run where ``max_epochs``, the batch or the frames are others now. The
         new plan goes on behind as many epochs, whose steps are more or fewer with another batch.
+
+        Raises ValueError where another run's checkpoint has ended as many epochs already.
         """
         self.has_weights = True
-        for schedule in checkpoint.get("lr_schedulers", []):
+        trainer = self.trainer
+        if trainer.state.fn != "fit" or not trainer.max_epochs:
+            return
+        ended = checkpoint["epoch"] + 1
+        if 0 < trainer.max_epochs <= ended and not (Path(trainer.default_root_dir) / LAST).is_file():
+            raise ValueError(
+                f"--ckpt_path: the checkpoint has ended {ended} epochs of max_epochs ({trainer.max_epochs}): nothing "
+                "is left to train; name more of them, or begin a new run with its weights by --model.start"
+            )
+        for schedule in checkpoint["lr_schedulers"]:
             for planned in ("total_steps", "_schedule_phases"):
                 schedule.pop(planned, None)
-            if self.trainer.state.fn == "fit" and self.trainer.max_epochs:
-                epoch = self.trainer.estimated_stepping_batches / self.trainer.max_epochs  # in steps
-                schedule["last_epoch"] = round(epoch * (checkpoint["epoch"] + 1))
+            epoch = trainer.estimated_stepping_batches / trainer.max_epochs  # in steps
+            schedule["last_epoch"] = round(epoch * ended)
 
     def on_fit_start(self) -> None:
         """Start from the checkpoint named, or from ImageNet's weights."""

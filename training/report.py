@@ -35,7 +35,10 @@ def write_report(folder: Path, results: dict[str, float], table: np.ndarray, max
         results: figures by name, as `DepthMetrics.compute` gives them.
         table: rows of `image_row`.
         max_depth: metres up to which depth is judged.
+
+    Raises ValueError where no image had anything to judge.
     """
+    require_truth("test", table)
     spread, protocol = intervals(table), PROTOCOL.format(max_depth)
     report = {"protocol": protocol, "images": len(table), "results": results, "intervals": spread}
     rows = [dict(zip(MEANS, row, strict=False)) for row in table.tolist()]
@@ -47,6 +50,12 @@ def write_report(folder: Path, results: dict[str, float], table: np.ndarray, max
         low, high = spread.get(name, (None, None))
         print(f"{name:14s} {value:.4f}" + (f"  [{low:.4f}, {high:.4f}]" if low is not None else ""))
     print(f"also in {file}")
+
+
+def require_truth(use: str, table: np.ndarray) -> None:
+    """Raise ValueError where the frames of a use gave no row of `image_row`."""
+    if not len(table):
+        raise ValueError(f"data.{use}: no frame has known depth in range and inside the Eigen crop; nothing is judged")
 
 
 def to_rgb(image: Tensor) -> np.ndarray:

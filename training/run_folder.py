@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,21 @@ def checkpoint_to_fit_from(folder: Path, name: str | None) -> str | None:
 
     Args:
         folder: of the run.
-        name: ``last`` begins where nothing is there yet, so that one command serves however often a run was killed.
+        name: ``last`` begins where no epoch has ended yet, so that one command serves however often a run was killed.
 
     Raises:
         FileExistsError: the folder has a run, which this would mix with another.
     """
     checkpoint = checkpoint_of(folder, name)
     if checkpoint and Path(checkpoint).absolute() == (folder / LAST).absolute():
-        return checkpoint if Path(checkpoint).is_file() else None
+        if Path(checkpoint).is_file():
+            return checkpoint
+        if has_ended_an_epoch(folder):
+            raise FileExistsError(
+                f"{checkpoint}: it is not there, but the folder has more of a run, which a new one would overwrite: "
+                "put it back, or give the new run a folder of its own by --trainer.default_root_dir"
+            )
+        return None
     found = next((file for pattern in LEAVINGS for file in sorted(folder.glob(pattern))), None)
     if found:
         raise FileExistsError(
@@ -46,6 +54,12 @@ def checkpoint_to_fit_from(folder: Path, name: str | None) -> str | None:
             "of its own by --trainer.default_root_dir"
         )
     return checkpoint
+
+
+def has_ended_an_epoch(folder: Path) -> bool:
+    """Whether a run got so far that it had a last checkpoint."""
+    rows = rows_before(folder / "metrics.csv", sys.maxsize)
+    return any(folder.glob("checkpoints/*.ckpt")) or any(int(row.get("epoch") or 0) > 0 for row in rows)
 
 
 def folder_of_test(folder: Path) -> Path:

@@ -17,6 +17,7 @@ from mono_depth_ros.network.model import ErrorHead
 from training.lightning_cli import DepthCLI, assemble
 from training.lsq import seal_quantised
 from training.module import DepthModule, load_start
+from training.report import require_truth
 
 
 def main(arguments: list[str]) -> None:
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> None:
 
 @torch.inference_mode()
 def measure(cli: DepthCLI, use: str) -> dict[str, float]:
-    """Figures of the model on the ``val`` or ``test`` frames."""
+    """Figures of the model on the ``val`` or ``test`` frames. Raises ValueError where they have no known depth."""
     model: DepthModule = cli.model.eval()
     data: pl.LightningDataModule = cli.datamodule
     loader = data.val_dataloader() if use == "val" else data.test_dataloader()
@@ -59,6 +60,7 @@ def measure(cli: DepthCLI, use: str) -> dict[str, float]:
     model.error_metrics.reset()
     for batch in loader:
         model.evaluate(batch)
+    require_truth(use, model.depth_metrics.table())
     return model.results()
 
 

@@ -47,7 +47,9 @@ def config(tmp_path_factory):
         )
     )
     encoder = folder / "encoder.safetensors"
-    frames = [{"class_path": "training.data.rgbd_folder.RgbdFolder", "init_args": {"folder": str(folder)}}]
+    frames = [
+        {"class_path": "training.data.rgbd_folder.RgbdFolder", "init_args": {"folder": str(folder), "metre": 1000}}
+    ]
     settings = {
         "trainer": {"max_epochs": EPOCHS, "accelerator": "cpu", "log_every_n_steps": 1, "enable_progress_bar": False},
         "model": {

@@ -46,10 +46,10 @@ def test_a_checkpoint_of_something_else_is_named(tmp_path):
         read_network(str(tmp_path / "other.ckpt"))
 
 
-def test_no_checkpoint_of_a_run_is_overwritten(sealed_checkpoint, tmp_path, capsys):
-    run = tmp_path / "last.ckpt"
-    torch.save({"state_dict": {}, "epoch": 3}, run)
-    before = run.read_bytes()
+@pytest.mark.parametrize("name", ["last.ckpt", "mean.txt"])
+def test_no_file_is_overwritten(sealed_checkpoint, tmp_path, capsys, name):
+    (tmp_path / "last.ckpt").write_bytes(b"a run's")
     with pytest.raises(SystemExit):
-        main([str(sealed_checkpoint.path), f"--output={run}"])
-    assert "last.ckpt, a checkpoint of a run" in capsys.readouterr().err and run.read_bytes() == before
+        main([str(sealed_checkpoint.path), f"--output={tmp_path / name}"])
+    assert f"{name}, expected a new NAME.ckpt" in capsys.readouterr().err
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"a run's"]

@@ -369,14 +369,24 @@ class TestUnits:
         + [("realsense_desk", metre) for metre in (100, 4000, 6553.5)],  # centimetres, Matterport3D's, Replica's
     )
     def test_real_rooms_in_another_unit_contradict_the_shipped_network(self, real_frames, tmp_path, name, metre):
-        frames = RgbdFolder(real_frames / name, every=40)
-        assert "median depth" in describe(frames)
-        (tmp_path / "rgb").symlink_to(real_frames / name / "rgb")
-        shutil.copy(real_frames / name / "camera.yaml", tmp_path)
-        (tmp_path / "depth").mkdir()
-        for color in sorted((tmp_path / "rgb").iterdir()):
-            units = cv2.imread(str(real_frames / name / f"depth/{color.stem}.png"), cv2.IMREAD_UNCHANGED)
-            other = np.rint(units * (metre / 1000)).clip(0, 65535).astype(np.uint16)
-            write_depth(tmp_path / f"depth/{color.stem}.png", other)
+        said = describe(RgbdFolder(real_frames / name, every=40))
+        assert "median depth" in said and "DOUBTFUL" not in said
+        in_another_unit(real_frames / name, tmp_path, metre)
         with pytest.raises(ValueError, match=r"[\d.]+ times what the shipped network sees.*`metre`"):
             describe(RgbdFolder(tmp_path, every=40))
+
+    @pytest.mark.parametrize("metre", [500, 2000])
+    def test_a_unit_whose_depths_rooms_have_too_is_doubted(self, real_frames, tmp_path, metre):
+        in_another_unit(real_frames / "nyu_depth_v2_train", tmp_path, metre)
+        assert "DOUBTFUL: its depth is " in describe(RgbdFolder(tmp_path, every=40))
+        assert "DOUBTFUL" not in describe(RgbdFolder(tmp_path, every=40, metre=metre))
+
+
+def in_another_unit(source: Path, target: Path, metre: float) -> None:
+    """A folder of frames whose depth images have so many units to the metre."""
+    (target / "rgb").symlink_to(source / "rgb")
+    shutil.copy(source / "camera.yaml", target)
+    for color in sorted((target / "rgb").iterdir())[::40]:
+        units = cv2.imread(str(source / f"depth/{color.stem}.png"), cv2.IMREAD_UNCHANGED)
+        other = np.rint(units * (metre / 1000)).clip(0, 65535).astype(np.uint16)
+        write_depth(target / f"depth/{color.stem}.png", other)

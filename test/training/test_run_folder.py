@@ -4,11 +4,14 @@ import csv
 import json
 import re
 import resource
+import shutil
 import signal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import lightning.pytorch as pl
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -129,6 +132,47 @@ def test_a_folder_with_a_run_takes_no_other(config, unbroken, tmp_path, flag):
     assert content(unbroken) == before
 
 
+@pytest.mark.parametrize("kept", ["checkpoints/best.ckpt", "metrics.csv"])
+def test_a_run_whose_last_checkpoint_is_gone_is_not_begun_anew(config, unbroken, tmp_path, kept):
+    (tmp_path / kept).parent.mkdir(exist_ok=True)
+    (tmp_path / kept).write_bytes((unbroken / kept).read_bytes())
+    before = content(tmp_path)
+    with pytest.raises(FileExistsError, match=r"last.ckpt: it is not there, but the folder has more of a run"):
+        fit(config, tmp_path, "--ckpt_path=last")
+    assert content(tmp_path) == before
+
+
+def test_a_checkpoint_that_leaves_nothing_to_train_is_refused(config, unbroken, tmp_path):
+    with pytest.raises(ValueError, match=r"has ended 3 epochs of max_epochs \(2\): nothing is left to train"):
+        fit(config, tmp_path, f"--ckpt_path={unbroken / 'checkpoints/last.ckpt'}", "--trainer.max_epochs=2")
+
+
+@pytest.mark.parametrize(("frames", "judged"), [(12, 0), (1, 1)])
+def test_a_test_of_hardly_anything_says_so(config, unbroken, tmp_path, frames, judged):
+    """Frames without known depth give no figures, and are named; one image gives figures without intervals."""
+    folder = tmp_path / "frames"
+    shutil.copytree(config.parent, folder)
+    if not judged:
+        for file in (folder / "depth").iterdir():
+            cv2.imwrite(str(file), np.zeros((128, 160), np.uint16))
+    sets = [{"class_path": "RgbdFolder", "init_args": {"folder": str(folder), "rows": [[0, frames]], "metre": 1000}}]
+    arguments = [
+        f"--config={config}",
+        f"--ckpt_path={unbroken / 'checkpoints/last.ckpt'}",
+        f"--data.test={json.dumps(sets)}",
+    ]
+    if judged:
+        run_lightning(["test", *arguments, f"--trainer.default_root_dir={tmp_path}"])
+        report = json.loads((tmp_path / "test.json").read_text())
+        assert (report["images"], report["intervals"]) == (1, {}) and report["results"]["AbsRel"] > 0
+        return
+    with pytest.raises(ValueError, match=r"data.test: no frame has known depth"):
+        run_lightning(["test", *arguments, f"--trainer.default_root_dir={tmp_path}"])
+    with pytest.raises(ValueError, match=r"data.test: no frame has known depth"):
+        seal.main([*arguments, f"--output={tmp_path}/new.safetensors", "--licence=CC0-1.0"])
+    assert not (tmp_path / "new.safetensors").exists()
+
+
 def test_a_test_takes_nothing_from_the_run_nor_from_another_test(config, unbroken, capsys):
     before = content(unbroken)
     test = ["test", f"--config={config}", f"--trainer.default_root_dir={unbroken}"]
@@ -219,7 +263,7 @@ def test_no_run_begins_where_one_is(files, name):
             (folder / file).parent.mkdir(exist_ok=True)
             (folder / file).touch()
         has_run = bool(files & {LAST, BEST, "config.yaml", "metrics.csv"})
-        if name == "last":
+        if name == "last" and (LAST in files or BEST not in files):
             assert checkpoint_to_fit_from(folder, name) == (str(folder / LAST) if LAST in files else None)
         elif has_run:
             with pytest.raises(FileExistsError):
