@@ -19,6 +19,7 @@ MIN_DEPTH, MAX_DEPTH = 1e-3, 10.0
 NAMES = ("AbsRel", "RMSE", "log10", "delta1", "delta2", "delta3")
 MEANS = (*NAMES, "AbsRel_aligned", "RMSE_aligned", "delta1_aligned")
 SUMS = ("squared_error", "pixels", "predicted_edges", "right_edges", "true_edges", "found_edges")
+COLUMNS = len(MEANS) + len(SUMS)
 # An edge is where neighbours' depths differ by over 15 %.
 EDGE = math.log(1.15)
 # Rows and columns of the Eigen crop at 480x640.
@@ -83,6 +84,11 @@ def edge_counts(prediction: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([edges, edges & beside]).sum((2, 3)).T.flatten()
 
 
+def no_rows(like: Tensor, columns: int) -> Tensor:
+    """(0, columns) float64, on the device of another tensor."""
+    return like.new_zeros((0, columns), dtype=torch.float64)
+
+
 def whole(rows: list[Tensor] | Tensor, columns: int) -> np.ndarray:
     """All rows of a metric's state, which is one tensor once it is gathered over processes; none is (0, columns)."""
     parts = rows if isinstance(rows, list) else [rows]
@@ -103,14 +109,16 @@ class DepthMetrics(Metric):
         self.add_state("rows", default=[], dist_reduce_fx="cat")
 
     def update(self, prediction: Tensor, truth: Tensor, mask: Tensor) -> None:
-        """Add a batch (N, 1, H, W); an image without valid pixels has no error and adds nothing."""
+        """Add a batch (N, 1, H, W); an image without valid pixels has no error and adds no row.
+
+        It adds the shape of rows, though: a process that has none of them would not know what the others gather.
+        """
         for p, y, m in zip(prediction[:, 0], truth[:, 0], mask[:, 0], strict=True):
-            if m.any():
-                self.rows.append(image_row(p, y, m, self.max_depth)[None])
+            self.rows.append(image_row(p, y, m, self.max_depth)[None] if m.any() else no_rows(p, COLUMNS))
 
     def table(self) -> np.ndarray:
         """All rows (images, columns of `MEANS` and `SUMS`)."""
-        return whole(self.rows, len(MEANS) + len(SUMS))
+        return whole(self.rows, COLUMNS)
 
     def compute(self) -> dict[str, float]:
         """Means over images of `MEANS`, and over all images together ``RMSE_pooled`` and ``edge_F``."""
@@ -176,8 +184,8 @@ class ErrorMetrics(Metric):
         columns = [values[mask][:: self.every].double() for values in (residual, scale, relative)]
         self.pixels.append(torch.stack(columns, dim=1))
         for s, r, m in zip(scale, relative, mask, strict=True):
-            if m.any():
-                self.images.append(torch.stack([s[m].double().mean(), r[m].double().mean()])[None])
+            means = torch.stack([s[m].double().mean(), r[m].double().mean()])[None]
+            self.images.append(means if m.any() else no_rows(s, 2))
 
     def table(self) -> np.ndarray:
         """A row a pixel: |ln(prediction / truth)|, predicted scale, |prediction - truth| / truth."""

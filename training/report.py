@@ -126,9 +126,10 @@ class WorstCases(pl.Callback):
         self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, index: int, loader: int = 0
     ) -> None:
         """Keep the frame if it is among the worst so far."""
-        if not batch["mask"].any():
+        row = module.depth_metrics.rows[-1]
+        if not len(row):
             return
-        error = float(module.depth_metrics.rows[-1][0, 0])
+        error = float(row[0, 0])
         if len(self._worst) < self.frames or error > self._worst[-1][0]:
             frame = index * trainer.world_size + trainer.global_rank
             self._worst.append((error, frame, prediction_row(module, batch)))

@@ -55,6 +55,7 @@ class Cameras:
         self._content: tuple | None = None
         self._equal = 0  # messages in a row with this content
         self._may_change = True  # waiting for the camera_info of an image may be worth it
+        self._missed = 0  # images in a row whose camera_info was waited for and did not come
         self._first_asked: float | None = None
         self._file: CameraInfo | None = None
         self._chosen: tuple[tuple, View] = ((), View(None))
@@ -82,7 +83,7 @@ class Cameras:
         """Begin with the images of this topic, and to wait for a camera_info, if none has come."""
         self._image_topic = image_topic
         self._first_asked = None
-        self._equal, self._may_change = 0, True  # nobody listened: the lens may be another one now
+        self._equal, self._may_change, self._missed = 0, True, 0  # nobody listened: the lens may be another one now
 
     def view(self, header: Header, size: tuple[int, int], rectified: bool, timeout: float, lens: float) -> View | None:
         """The view of an image, None while a camera_info is awaited. What is wrong or doubted is reported.
@@ -148,14 +149,17 @@ class Cameras:
         """The camera_info of this stamp, else the last one.
 
         One that comes just after its image is waited for, as long as it may say something new: not where the last ones
-        all said the same, nor after one did not come in time.
+        all said the same, nor after one did not come in time, and no more where none ever has the stamp of its image.
         """
         with self._came:
             if not self._infos:
                 if self._is_early(timeout):
                     self._came.wait_for(lambda: self._infos, timeout=_PATIENCE)
-            elif self._may_change and stamp not in self._infos:
+            elif stamp in self._infos:
+                self._missed = 0
+            elif self._may_change and self._missed < _STEADY:
                 self._may_change = self._came.wait_for(lambda: stamp in self._infos, timeout=_PATIENCE)
+                self._missed = 0 if self._may_change else self._missed + 1
             last = next(reversed(self._infos.values()), None)
             return self._infos.get(stamp, last)
 

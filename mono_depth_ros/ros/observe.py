@@ -37,6 +37,7 @@ from mono_depth_ros.ros.observation import (
 )
 from mono_depth_ros.ros.outputs import CLEARING_POINTS, DEPTH
 from mono_depth_ros.ros.qos import KEPT_CAMERA_INFO
+from mono_depth_ros.ros.topics import TAKEN_FOR
 
 _QUIET, _LONGEST_DISCOVERY = 1.0, 6.0  # seconds without a new node, and at most, until nodes and topics are known
 _NAME = "mono_depth_doctor"
@@ -124,6 +125,7 @@ class _Observer:
         self._infos: list[CameraInfo] = []
         self._statuses: dict[str, tuple[bytes, str]] = {}
         self._number, self._lost = 0, 0
+        self._is_rectified = False  # by what the node takes the image for
 
     def observe(self, seconds: float) -> Observation:
         """Subscribe to what the node takes and gives, and look."""
@@ -213,7 +215,7 @@ class _Observer:
         """What a camera_info says, and what is wrong with it beside the last image."""
         image = self._images[-1] if self._images else None
         size = (image.width, image.height) if image and image.width else fitting_size(msg)
-        picture = Picture(*size, image.frame_id if image else msg.header.frame_id)
+        picture = Picture(*size, image.frame_id if image else msg.header.frame_id, self._is_rectified)
         try:
             camera_from_info(msg)
             problem = ""
@@ -227,6 +229,8 @@ class _Observer:
         for status in msg.status:
             if status.name.startswith(f"{self._name}: "):
                 self._statuses[status.name] = status.level, status.message
+                if taken_for := next((fact.value for fact in status.values if fact.key == TAKEN_FOR), ""):
+                    self._is_rectified = taken_for.startswith("rectified")
 
     def _frame(self, msg: Image | CompressedImage) -> Frame:
         stamp = poses.seconds(msg.header.stamp)

@@ -22,7 +22,7 @@ from mono_depth_ros.ros.outputs import Outputs
 from mono_depth_ros.ros.parameters import Settings
 from mono_depth_ros.ros.pipeline import Dropped, Pipeline
 from mono_depth_ros.ros.qos import CAMERA_INFO_INPUT, IMAGE_INPUT, KEPT_CAMERA_INFO, OVERRIDABLE
-from mono_depth_ros.ros.topics import camera_info_topic, image_topic
+from mono_depth_ros.ros.topics import TAKEN_FOR, camera_info_topic, image_topic
 from mono_depth_ros.ros.worker import NewestFrameWorker
 
 _LONGEST_CLOSE = 3.0  # seconds that the frame in hand has to end
@@ -82,7 +82,7 @@ class Stream:
     def camera_info(self) -> dict[str, str]:
         """Facts of the camera_info topic, for the diagnostics."""
         facts = {"topic": self._info_topic, "publishers": str(self._matched(self._info_topic))}
-        return facts | self._pipeline.cameras.description() | {"the image is": self.taken_for()}
+        return facts | self._pipeline.cameras.description() | {TAKEN_FOR: self.taken_for()}
 
     def close(self) -> bool:
         """Stop taking images, then stop processing; False where a frame did not end in time, and is left to itself."""

@@ -4,6 +4,7 @@ from rclpy.node import Node
 
 from mono_depth_ros.io.topics import COMPRESSED, camera_info_beside
 
+TAKEN_FOR = "the image is"  # in the diagnostics: rectified or raw, and why
 # Transports of image_transport whose messages are not Image or CompressedImage of a picture.
 _OTHER_TRANSPORTS = ("/compressedDepth", "/theora", "/zstd", "/ffmpeg", "/draco", "/cloudini")
 

@@ -85,6 +85,15 @@ def test_no_frame_waits_for_a_camera_info_that_says_what_the_last_one_said(camer
     assert waits.number <= 1
 
 
+def test_no_stream_waits_on_and_on_for_stamps_that_never_are_its_own(cameras, monkeypatch):
+    """A zoom whose camera_info is stamped by another clock; the last one serves, as soon as it comes."""
+    waits = Waits(cameras, monkeypatch)
+    for second in range(1, 100):
+        cameras.receive(info(1000 + second, 200.0 + second))
+        assert focal_at(cameras, second) == 200.0 + second
+    assert waits.number < 10
+
+
 def test_pairs_are_found_again_after_one_was_lost(cameras):
     cameras.receive(info(1, 201.0))
     assert focal_at(cameras, 1) == 201.0

@@ -327,6 +327,22 @@ def test_intrinsics_that_cannot_be_this_cameras_are_said(running, peer):
     assert "K: cx, cy = 80, 60, expected near the middle of 320x240; K is perhaps that of a picture of 160x120" in said
 
 
+def test_node_and_doctor_say_the_same_of_a_rectified_image():
+    with (
+        Peer("image_rect") as peer,
+        DepthNode("-r", "image:=image_rect") as node,
+    ):
+        node.expect_active()
+
+        def other_size():
+            info = make_info()
+            info.p[0] = info.p[5] = 1.1 * info.k[0]
+            return info
+
+        said = while_streaming(peer, other_size)
+        assert said.count("P is used, as the image is rectified") == 2 and "K is used" not in said
+
+
 def test_of_several_nodes_each_is_examined_with_its_own_camera():
     names = ("/front/depth_node", "/rear/depth_node")
     remaps = ("-r", "image:=cam/image_raw")

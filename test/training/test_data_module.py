@@ -199,6 +199,11 @@ def test_a_use_without_sets_is_named(build: Callable[[], object], message: str):
         build()
 
 
+def test_a_batch_larger_than_the_set_is_named():
+    with pytest.raises(ValueError, match="batch_size: found 16, expected at most the 15 frames of train"):
+        data_of(batch_size=16).train_dataloader()
+
+
 def test_a_batch_must_divide_among_the_processes(monkeypatch):
     data = data_of(batch_size=5)
     monkeypatch.setattr(data, "_place", lambda: (0, 2))

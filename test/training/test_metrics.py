@@ -121,6 +121,21 @@ def test_a_blurred_edge_counts_where_a_map_would_keep_it():
         assert metrics.compute()["edge_F"] == expected
 
 
+@pytest.mark.parametrize("make", [DepthMetrics, lambda: ErrorMetrics(every=1)])
+def test_a_process_whose_frames_have_no_truth_gathers_with_the_others(make):
+    """What several processes gather must be of one type and have as many columns, though one of them has no row."""
+    nothing, something = torch.zeros(1, 1, 4, 4, dtype=torch.bool), torch.ones(1, 1, 4, 4, dtype=torch.bool)
+    values = torch.full((1, 1, 4, 4), 2.0)
+    found = []
+    for mask in (nothing, something):
+        metric = make()
+        given = (values, values, mask) if isinstance(metric, DepthMetrics) else (values, values, values, values, mask)
+        metric.update(*given)
+        metric.sync(lambda tensor, group: [tensor], distributed_available=lambda: True)
+        found.append([(state.dtype, state.shape[1:]) for state in metric.metric_state.values()])
+    assert found[0] == found[1]
+
+
 def test_an_image_without_truth_adds_nothing():
     metrics = DepthMetrics()
     metrics.update(*batch([1, 2], [0, 0]))

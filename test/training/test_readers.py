@@ -381,12 +381,17 @@ class TestUnits:
         assert "DOUBTFUL: its depth is " in describe(RgbdFolder(tmp_path, every=40))
         assert "DOUBTFUL" not in describe(RgbdFolder(tmp_path, every=40, metre=metre))
 
+    def test_disparity_is_doubted(self, real_frames, tmp_path):
+        in_another_unit(real_frames / "nyu_depth_v2_train", tmp_path, 6500, power=-1)
+        assert "DOUBTFUL: its depth has a correlation of -0." in describe(RgbdFolder(tmp_path, every=40))
 
-def in_another_unit(source: Path, target: Path, metre: float) -> None:
-    """A folder of frames whose depth images have so many units to the metre."""
+
+def in_another_unit(source: Path, target: Path, metre: float, power: int = 1) -> None:
+    """A folder of frames whose depth images have so many units to the metre, or to 1 / metre."""
     (target / "rgb").symlink_to(source / "rgb")
     shutil.copy(source / "camera.yaml", target)
     for color in sorted((target / "rgb").iterdir())[::40]:
         units = cv2.imread(str(source / f"depth/{color.stem}.png"), cv2.IMREAD_UNCHANGED)
-        other = np.rint(units * (metre / 1000)).clip(0, 65535).astype(np.uint16)
+        metres = np.where(units > 0, units / 1000.0, np.inf if power < 0 else 0)
+        other = np.rint(metres**power * metre).clip(0, 65535).astype(np.uint16)
         write_depth(target / f"depth/{color.stem}.png", other)

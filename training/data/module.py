@@ -81,6 +81,10 @@ class RgbdData(pl.LightningDataModule):
         if self.batch_size % world_size:
             raise ValueError(f"batch_size: found {self.batch_size}, expected a multiple of the {world_size} processes")
         samples = self._samples("train", self.transform)
+        if self.batch_size > len(samples):
+            raise ValueError(
+                f"batch_size: found {self.batch_size}, expected at most the {len(samples)} frames of train"
+            )
         batch_size = self.batch_size // world_size
         sampler = EpochSampler(samples, rank, world_size, batch_size, self.transform.scales)
         return self._loader(samples, sampler, batch_size)

@@ -14,6 +14,8 @@ USUAL_MEDIAN = (1.0, 4.5)
 # Over 16 frames of each of eight sets of real and scanned rooms, depth was 1.00 to 1.11 times what the shipped network
 # sees. Beyond the first, a set is doubted; beyond the second, one whose median is rare besides is in another unit.
 DOUBTFUL_RATIO, LARGEST_RATIO = 1.5, 2.5
+# Of ln depth and what the network sees: 0.62 to 0.95 in the same sets, and as much below 0 for disparity.
+LEAST_CORRELATION = 0.3
 
 
 def describe(frames: RgbdDataset) -> str:
@@ -50,22 +52,28 @@ def sample(frames: RgbdDataset) -> tuple[list[RgbdFrame], list[str]]:
 
 def doubts(frames: RgbdDataset, read: list[RgbdFrame], is_usual: bool) -> list[str]:
     """What the shipped network says against the depth. Raises ValueError where that is not usual either."""
-    ratios = []
+    pairs = []
     for frame in read:
         known = frame.depth > 0
         if known.any():
             seen = shipped_network().predict(frame.rgb, frame.camera).depth
-            ratios.append(float(np.median(frame.depth[known] / seen[known])))
-    ratio = float(np.median(ratios))
+            pairs.append(np.log([frame.depth[known][::7], seen[known][::7]]))
+    ratio = float(np.exp(np.median([np.median(depth - seen) for depth, seen in pairs])))
+    varied = [pair for pair in pairs if np.ptp(pair, axis=1).all()]
+    correlation = float(np.median([np.corrcoef(pair)[0, 1] for pair in varied])) if varied else 1.0
     text = f"its depth is {ratio:.2g} times what the shipped network sees in its images"
     if not (is_usual or 1 / LARGEST_RATIO < ratio < LARGEST_RATIO):
         raise ValueError(
             f"{frames}: {text}. TUM's depth images have 5000 units to the metre, KITTI's 256: name the reader's "
             "`metre`, or `metre: 1000` if this is right"
         )
-    if 1 / DOUBTFUL_RATIO < ratio < DOUBTFUL_RATIO:
-        return []
-    return [f"DOUBTFUL: {text}; is its unit (the reader's `metre`) right, and its lens?"]
+    found = []
+    if not 1 / DOUBTFUL_RATIO < ratio < DOUBTFUL_RATIO:
+        found.append(f"DOUBTFUL: {text}; is its unit (the reader's `metre`) right, and its lens?")
+    if correlation < LEAST_CORRELATION:
+        text = f"DOUBTFUL: its depth has a correlation of {correlation:.2f} with what the shipped network sees"
+        found.append(f"{text}; is it disparity, or of other images?")
+    return found
 
 
 @cache
