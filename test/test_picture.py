@@ -32,10 +32,18 @@ def finger() -> np.ndarray:
     return np.dstack([60 + glow, 10 + glow / 5, 10 + glow / 6]).astype(np.uint8)
 
 
+def covered(share) -> np.ndarray:
+    """The scene beside something black on the lens."""
+    picture = scene()
+    picture[:, : round(share * picture.shape[1])] = 0
+    return picture
+
+
 BLIND = {
     "black": (np.zeros((480, 640, 3), np.uint8), "black"),
     "a sensor's noise in the dark": (noisy(5, 5), "black"),
     "3 % of the light": ((scene() * 0.03).astype(np.uint8), "too dark"),
+    "nearly all of it covered": (covered(0.85), "covered"),
     "white": (np.full((480, 640, 3), 255, np.uint8), "white"),
     "overexposed": (noisy(250, 4), "white"),
     "grey": (np.full((480, 640, 3), 128, np.uint8), "of one colour"),
