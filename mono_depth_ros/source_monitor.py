@@ -3,7 +3,8 @@
 One frame cannot tell a wrong sensor from a wrong network, whose scale is off by a fifth in many views. What tells them
 apart is time. The network's scale drifts from view to view and seldom jumps; a right sensor follows what moves in the
 image, while one that is frozen or late follows nothing, or an earlier image; and one that looks elsewhere fits better
-to the side. A source is judged before its anchors are used, so that a fault is left out in its first frame.
+to the side. Two sources that agree with one another tell at once: then it is the network that is off. A source is
+judged before its anchors are used, so that a fault is left out in its first frame.
 """
 
 import math
@@ -23,12 +24,17 @@ _IMPLAUSIBLE, _FAR = 2.55, 0.7
 # In ln depth: a jump from one frame to the next; a mean difference that is no view's any more; one that proves a source
 # right at its start, and after it failed; and from what it was before a jump.
 _JUMP, _OFF_SCALE, _GOOD_START, _GOOD_AGAIN, _AS_BEFORE = 0.3, 0.25, 0.2, 0.15, 0.2
-# Logarithms of how much better the anchors fit the image of a second ago, and the present one ten degrees aside.
-_LATE, _ASIDE = 0.1, 0.25
+# In ln depth, what sources that agree are apart at most; seconds for which what they agreed upon is remembered.
+_AGREE, _REMEMBER = 0.2, 2.0
+# Logarithms of how much better the anchors fit the image of a second ago, over seconds and in one frame, and the
+# present image ten degrees aside.
+_LATE, _LATE_NOW, _ASIDE = 0.1, 0.3, 0.25
 # In ln depth: differences in fit below these say nothing.
-_LATE_FLOOR, _ASIDE_FLOOR = 0.15, 0.03
-# Seconds for which nothing changes in a frozen sensor's readings, while ln depth at them changes by this much.
+_LATE_FLOOR, _SHAPE_FLOOR = 0.15, 0.03
+# Seconds for which nothing changes in a frozen sensor's readings, while ln depth at them changes by this much; so many
+# readings never repeat by chance: those are doubted at once.
 _SAME, _CHANGED = 1.0, 0.1
+_MANY, _CHANGED_AT_ONCE = 8, 0.03
 # Seconds to prove itself: at the start, and after a failure.
 _START, _REST = 1.0, 3.0
 # Frames, at least, and seconds of failing after which it is said; what was found over seconds is said sooner.
@@ -65,6 +71,7 @@ class SourceMonitor:
         self._prior = prior or Prior()
         self._sources: dict[int, _Source] = {}
         self._past: deque[tuple[float, np.ndarray]] = deque()
+        self._agreed = _Agreed()
 
     def judge(
         self,
@@ -92,28 +99,50 @@ class SourceMonitor:
 
         verdicts = {number: Verdict(self._trusts(number)) for number in np.unique(anchors.source).tolist()}
         measured = screened(anchors[anchors.bound == 0], prediction.depth.shape)
+        found = {}
         for number in np.unique(measured.source).tolist():
             own = measured[measured.source == number]
             own = replace(own, u=own.u / _THINNED, v=own.v / _THINNED, radius=own.radius / _THINNED)
-            evidence = self._evidence(own, camera, (unchanged or {}).get(number, 0.0))
+            found[number] = self._evidence(own, camera, (unchanged or {}).get(number, 0.0))
+        return verdicts | self._follow(found, stamp)
+
+    def _follow(self, found: Mapping[int, "_Evidence"], stamp: float) -> dict[int, Verdict]:
+        """Hold each source against the others and against its own past."""
+        self._agree([evidence.level for evidence in found.values()], stamp)
+        verdicts = {}
+        for number, evidence in found.items():
             source = self._sources.setdefault(number, _Source())
             was_set_aside = source.set_aside
-            source.follow(evidence, stamp)
+            source.follow(evidence.beside(self._agreed.value), stamp)
             alarm = source.evidence if source.set_aside and not was_set_aside else ""
-            scale = math.exp(evidence.level)
-            verdicts[number] = Verdict(self._trusts(number), evidence.innovation, scale, alarm)
+            verdicts[number] = Verdict(self._trusts(number), evidence.innovation, math.exp(evidence.level), alarm)
         return verdicts
+
+    def _agree(self, levels: list[float], stamp: float) -> None:
+        """Find what most sources say of the network's scale; one alone says nothing, and what was said is forgotten."""
+        groups = [[other for other in levels if level <= other <= level + _AGREE] for level in levels]
+        most = max(groups, key=len, default=[])
+        if len(most) > 1:
+            self._agreed = _Agreed(float(np.mean(most)), stamp)
+        else:
+            self._agreed = self._agreed.at(stamp)
 
     def _trusts(self, number: int) -> bool:
         source = self._sources.get(number)
         return source is not None and source.trusted and not source.failing
 
+    def _image(self, ago: float) -> np.ndarray:
+        """The latest image that is so many seconds old, ln depth; the first one, where none is."""
+        latest = self._past[-1][0]
+        return next((image for stamp, image in reversed(self._past) if stamp <= latest - ago), self._past[0][1])
+
     def _evidence(self, anchors: Anchors, camera: CameraModel, unchanged: float) -> "_Evidence":
-        now, then = innovation(self._past[-1][1], anchors), innovation(self._past[0][1], anchors)
-        height, width = self._past[-1][1].shape
+        image = self._image(0.0)
+        now, then = innovation(image, anchors), innovation(self._image(_AGO), anchors)
+        height, width = image.shape
         across, down = camera.fx / _THINNED * math.tan(_SIDE), camera.fy / _THINNED * math.tan(_SIDE)
         aside = min(
-            _spread(innovation(self._past[-1][1], replace(anchors, u=u.clip(0, width - 1), v=v.clip(0, height - 1))))
+            _spread(innovation(image, replace(anchors, u=u.clip(0, width - 1), v=v.clip(0, height - 1))))
             for u, v in (
                 (anchors.u - across, anchors.v),
                 (anchors.u + across, anchors.v),
@@ -121,14 +150,17 @@ class SourceMonitor:
                 (anchors.u, anchors.v + down),
             )
         )
-        variance = self._prior.spread**2 + self._prior.registration**2 + anchors.sigma**2
-        better_aside = math.log((_spread(now) + _ASIDE_FLOOR) / (aside + _ASIDE_FLOOR)) if len(now) >= 4 else 0.0
+        # An image that fits no better than a wall does tells nothing of where the sensor looks, nor of when.
+        shape = min(_spread(now), _spread(np.log(anchors.depth))) + _SHAPE_FLOOR
+        changed = _root_mean_square(now - innovation(self._image(min(unchanged, _AGO)), anchors)) if unchanged else 0.0
         return _Evidence(
             now=now,
             then=then,
-            innovation=_root_mean_square(now / np.sqrt(variance)),
-            better_aside=min(1.0, max(-1.0, better_aside)),
-            is_frozen=unchanged >= _SAME and _root_mean_square(now - then) > _CHANGED,
+            variance=self._prior.spread**2 + self._prior.registration**2 + anchors.sigma**2,
+            better_then=math.log(shape / (_spread(then) + _SHAPE_FLOOR)) if len(now) >= _MANY else 0.0,
+            better_aside=max(-1.0, min(1.0, math.log(shape / (aside + _SHAPE_FLOOR)))) if len(now) >= 4 else 0.0,
+            is_frozen=unchanged >= _SAME and changed > _CHANGED,
+            repeats=len(now) >= _MANY and changed > _CHANGED_AT_ONCE,
         )
 
 
@@ -138,21 +170,58 @@ class _Evidence:
 
     Attributes:
         now, then: (N,) innovations of ln depth in the image, and in that of a second ago.
-        innovation: see `Verdict`.
-        better_aside: logarithm of how much better the anchors fit ten degrees aside.
+        variance: (N,) of those of a right sensor.
+        better_then, better_aside: logarithms of how much better the anchors fit the image of a second ago, and ten
+            degrees aside.
         is_frozen: the readings have been the same for a second, and ln depth at them has not.
+        repeats: the readings, many of them, are those of before, and ln depth at them is not.
     """
 
     now: np.ndarray
     then: np.ndarray
-    innovation: float
+    variance: np.ndarray
+    better_then: float
     better_aside: float
     is_frozen: bool
+    repeats: bool
 
     @property
     def level(self) -> float:
         """Logarithm of the scale that the anchors imply."""
         return float(np.median(self.now))
+
+    @property
+    def innovation(self) -> float:
+        """See `Verdict`."""
+        return _root_mean_square(self.now / np.sqrt(self.variance))
+
+    def beside(self, level: float) -> "_Evidence":
+        """The same beside a network whose scale is known to be off by this, in ln depth."""
+        return replace(self, now=self.now - level, then=self.then - level)
+
+
+@dataclass(frozen=True)
+class _Agreed:
+    """What sources agreed upon, in ln depth, and when."""
+
+    value: float = 0.0
+    stamp: float = math.nan
+
+    def at(self, stamp: float) -> "_Agreed":
+        """What is left of it."""
+        elapsed = max(0.0, stamp - self.stamp) if self.value else 0.0
+        return _Agreed(self.value * math.exp(-elapsed / _REMEMBER), stamp)
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What speaks against a source, for how many seconds it has to until that is said, and whether one frame is enough
+    not to trust the source any more; else only that frame is left out.
+    """
+
+    text: str
+    patience: float
+    is_lasting: bool = True
 
 
 @dataclass
@@ -197,24 +266,19 @@ class _Source:
         if stamp < self._stamp:  # a clock that was set back
             self._good_since, self._bad_since, self._before_jump = math.nan, math.nan, None
         self._stamp = stamp
-        reason, patience = self._fault(seen, elapsed)
-        self.failing = bool(reason)
-        if reason:
-            self.evidence = reason
-            self._fail(stamp, patience, is_lasting=not self._is_implausible(seen))
+        fault = self._fault(seen, elapsed)
+        self.failing = fault is not None
+        if fault:
+            self._fail(fault, stamp)
         elif self.trusted:
             self._bad_since, self._bad = math.nan, 0
         else:
             self._prove(seen.level, stamp)
 
-    @staticmethod
-    def _is_implausible(seen: _Evidence) -> bool:
-        return seen.innovation > _IMPLAUSIBLE or abs(seen.level) > _FAR
-
-    def _fault(self, seen: _Evidence, elapsed: float) -> tuple[str, float]:
-        """What speaks against the source, and for how many seconds it has to, until that is said."""
+    def _fault(self, seen: _Evidence, elapsed: float) -> _Fault | None:
+        """What speaks against the source."""
         level, last = seen.level, self._last
-        is_implausible = self._is_implausible(seen)
+        is_implausible = seen.innovation > _IMPLAUSIBLE or abs(seen.level) > _FAR
         # A few first anchors, as landmarks have, say little of what the level was; nor does what was long ago.
         is_next = elapsed < _NEXT and self._record.weight > _FRAMES
         jumped = is_next and abs(level - last) > _JUMP and not is_implausible
@@ -229,20 +293,24 @@ class _Source:
         seconds = self._fit.weight > 3
         scale, mean = math.exp(level), math.exp(self._level.value)
         if seen.is_frozen:
-            return "its readings do not change while the image does; frozen?", 0.0
+            return _Fault("its readings do not change while the image does; frozen?", 0.0)
+        if seen.repeats:
+            return _Fault("its readings repeat while the image changes; frozen?", math.inf, is_lasting=False)
         if is_implausible:
             text = f"its depth is {scale:.2f} times the image's, {seen.innovation:.1f} standard deviations off"
-            return f"{text}; blocked, wrong unit or wrong extrinsics?", _PATIENCE
+            return _Fault(f"{text}; blocked, wrong unit or wrong extrinsics?", _PATIENCE, is_lasting=False)
         if jumped:
             text = f"its depth jumped from {math.exp(last):.2f} to {scale:.2f} times the image's; moved or blocked?"
-            return text, _PATIENCE
+            return _Fault(text, _PATIENCE)
         if late > _LATE and seconds:
-            return "it fits the image of a second ago better than this one; late, or a wrong clock?", _SOON
+            return _Fault("it fits the image of a second ago better than this one; late, or a wrong clock?", _PATIENCE)
+        if seen.better_then > _LATE_NOW:
+            return _Fault("it fits the image of a second ago better than this one; late?", math.inf, is_lasting=False)
         if self._aside.value > _ASIDE and seconds:
-            return "it fits better ten degrees to the side; moved, or wrong extrinsics?", _SOON
+            return _Fault("it fits better ten degrees to the side; moved, or wrong extrinsics?", _SOON)
         if abs(self._level.value) > _OFF_SCALE and seconds:
-            return f"its depth is {mean:.2f} times the image's for seconds; wrong scale or extrinsics?", _SOON
-        return "", 0.0
+            return _Fault(f"its depth is {mean:.2f} times the image's for seconds; wrong scale or extrinsics?", _SOON)
+        return None
 
     def _remember(self, level: float, elapsed: float, jumped: bool) -> None:
         """Keep in mind what the level was before a jump: a source that comes back comes back to that."""
@@ -253,11 +321,12 @@ class _Source:
         if self._before_jump is None:
             self._record.add(level, elapsed)
 
-    def _fail(self, stamp: float, patience: float, is_lasting: bool) -> None:
+    def _fail(self, fault: _Fault, stamp: float) -> None:
+        self.evidence = fault.text
         self._bad_since, self._bad = stamp if math.isnan(self._bad_since) else self._bad_since, self._bad + 1
-        if stamp - self._bad_since >= patience - 1e-6 and (self._bad >= _FRAMES or patience < _PATIENCE):
+        if stamp - self._bad_since >= fault.patience - 1e-6 and (self._bad >= _FRAMES or fault.patience < _PATIENCE):
             self.set_aside = True
-        if is_lasting or self.set_aside:
+        if fault.is_lasting or self.set_aside:
             self.trusted, self._probation = False, _REST
         if not self.trusted:
             self._good_since, self._good = math.nan, _Mean(math.inf)

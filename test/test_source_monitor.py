@@ -80,12 +80,13 @@ def test_what_jumps_is_not_used_in_its_first_frame(fault):
     assert not any(verdict.trusted for verdict in watch.see(10, FAULTS[fault][0]))
 
 
-def test_readings_that_freeze_are_found_after_a_second():
+def test_readings_that_freeze_are_left_out_when_they_first_repeat_and_named_after_a_second():
     watch = Watch()
     watch.see(3)
     frozen = scene(watch.stamp)[V, U]
     seen = watch.see(5, lambda stamp: frozen, unchanged=True)
-    assert "frozen" in alarms(seen)[0] and not any(verdict.trusted for verdict in seen[15:])
+    assert seen[0].trusted and not any(verdict.trusted for verdict in seen[2:])  # the first is of its time
+    assert "frozen" in alarms(seen)[0] and alarms(seen[:12])
 
 
 def test_readings_that_stay_before_a_camera_that_stands_are_no_fault():
@@ -132,3 +133,63 @@ def test_time_that_stands_or_goes_back_does_not_stop_it(stamp):
     watch.stamp = stamp
     seen = watch.see(8)
     assert seen[-1].trusted
+
+
+class Pair:
+    """Two sources, of every second anchor each, beside a network whose scale is off by a factor."""
+
+    def __init__(self, network: float) -> None:
+        self.monitor, self.network, self.stamp = SourceMonitor(), network, 0.0
+
+    def see(self, seconds: float, one: float = 1.0, other: float = 1.0) -> list[dict[int, Verdict]]:
+        """So many seconds of readings that are the truth times a factor: the verdicts on 0 and 1, frame by frame."""
+        factor, source = np.where(np.arange(U.size) % 2, other, one), np.arange(U.size) % 2
+        verdicts = []
+        for _ in range(round(seconds * RATE)):
+            truth = scene(self.stamp)
+            anchors = Anchors(U, V, factor * truth[V, U], np.full(U.size, 0.03), source=source)
+            verdicts.append(
+                self.monitor.judge(Prediction(np.float32(self.network) * truth), anchors, CAMERA, self.stamp)
+            )
+            self.stamp += 1 / RATE
+        return verdicts
+
+
+@pytest.mark.parametrize("network", [0.4, 0.65, 1.5, 2.5])
+def test_two_that_agree_are_used_however_far_off_the_network_is(network):
+    seen = Pair(network).see(5)
+    assert all(verdict.trusted for frame in seen[10:] for verdict in frame.values())
+    assert not alarms([verdict for frame in seen for verdict in frame.values()])
+    assert seen[-1][0].scale == pytest.approx(1 / network, rel=0.01)
+
+
+@pytest.mark.parametrize("network", [0.7, 1.0, 1.4])
+@pytest.mark.parametrize("factor", [0.5, 1.5])
+def test_of_two_that_agreed_the_one_that_leaves_is_the_broken_one(network, factor):
+    pair = Pair(network)
+    pair.see(3)
+    seen = pair.see(2, other=factor)
+    assert not any(frame[1].trusted for frame in seen)
+    assert all(frame[0].trusted for frame in seen[:10])
+    assert len(alarms([frame[1] for frame in seen])) == 1
+
+
+def test_what_contradicts_two_that_agree_is_the_broken_one():
+    monitor, factor = SourceMonitor(), np.array([1.0, 1.0, 0.6])
+    source = np.arange(U.size) % 3
+    for index in range(40):
+        truth = scene(index / RATE)
+        anchors = Anchors(U, V, factor[source] * truth[V, U], np.full(U.size, 0.03), source=source)
+        seen = monitor.judge(Prediction(np.float32(0.6) * truth), anchors, CAMERA, index / RATE)
+    assert [seen[number].trusted for number in range(3)] == [True, True, False]  # though it alone fits the network
+
+
+def test_flat_readings_are_not_said_to_fit_better_aside():
+    """A wall across the view says nothing of where the sensor looks, whatever shape the network sees."""
+    monitor, seen = SourceMonitor(), []
+    for index in range(60):
+        v, u = np.mgrid[:120, :160]
+        bent = 2 * np.exp(0.15 * np.exp(-(((v - 60) / 10) ** 2)) * np.sin(u / 20 + index / 10)).astype(np.float32)
+        anchors = Anchors(U, np.full(U.size, 60), np.full(U.size, 2.0), np.full(U.size, 0.03))
+        seen.append(monitor.judge(Prediction(bent), anchors, CAMERA, index / RATE)[0])
+    assert not alarms(seen)

@@ -65,7 +65,7 @@ class _Ledger:
     dropped: Counter[str] = field(default_factory=Counter)
     used: Report | None = None
     verdict: Verdict | None = None
-    points: bytes = b""  # of the last message, in the sensor's own frame
+    points: bytes = b""  # of the last message, in the sensor's own frame, and where that is
     same_since: float = math.nan  # stamp of the first message with those
     unchanged: float = 0.0  # seconds
 
@@ -178,8 +178,9 @@ class AnchorInputs:
             return None
         reading = kind.read(message, getattr(self._settings, f"{kind.prefix}_sigma"))
         ledger.dropped += reading.dropped
-        _note_repetition(ledger, reading.points.tobytes(), then)
         place, moved = self._place_of_sensor(kind, message.header, header), self._settings.anchor_speed * abs(age)
+        # A map's points stay the same while the camera moves among them: they are no frozen readings.
+        _note_repetition(ledger, reading.points.tobytes() + place.tobytes(), then)
         motion = self._motion(header, then)
         if motion is not None:
             place, moved = motion @ place, 0.0

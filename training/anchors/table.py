@@ -5,7 +5,7 @@ import csv
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,26 +64,41 @@ SENSORS = {
     "8x8 ToF over 45 degrees, 5 %": sensors.zones(),
     "Range of 27 degrees, 3 %": sensors.rangefinder(),
 }
-BREAKABLE = ("2D scan, 0.5 degrees, 2 cm", "8x8 ToF over 45 degrees, 5 %", "Range of 27 degrees, 3 %")
+SCAN, ZONES, RANGE = tuple(SENSORS)[3:]
 LANDMARKS = "landmarks of images and poses"
+# What is watched by the monitor; the first breaks, the other is healthy.
+WATCHED = ((SCAN,), (ZONES,), (RANGE,), (ZONES, SCAN), (SCAN, ZONES), (ZONES, LANDMARKS))
+POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")
 HEALTHY_SECONDS, WINDOW_SECONDS = 2.0, 10.0
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: what the network sees, and the truth (H, W) in metres, 0 where it does not count."""
+    """One frame: what the network sees, the truth (H, W) in metres, 0 where it does not count, and the landmarks of its
+    recording until then, where that has poses.
+    """
 
     prediction: Prediction
     truth: np.ndarray
     camera: CameraModel
+    landmarks: Anchors | None
 
 
 def frames(recording: Recording, estimator: DepthEstimator) -> Iterator[Frame]:
-    """The recording through the network, which is given its camera."""
+    """The recording through the network, which is given its camera; landmarks are tracked through every image."""
     folder = locate(Path("data") / recording.folder)
-    data = RgbdFolder(folder, rows=recording.rows, every=recording.every, border=recording.border)
+    poses = poses_of(folder)
+    landmarks, every = (Landmarks(), 1) if poses else (None, recording.every)
+    data = RgbdFolder(folder, rows=recording.rows, every=every, border=recording.border)
     for index in tqdm(range(len(data)), desc=recording.name, unit=" frames", mininterval=1):
-        frame = data[index]
+        frame, marks = data[index], None
+        prediction = estimator.predict(frame.rgb, frame.camera)
+        if landmarks:
+            gray = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+            stamp = index / (recording.rate * recording.every)
+            marks = landmarks.update(gray, prediction.depth, frame.camera, poses[Path(frame.name).name], stamp)
+            if index % recording.every:
+                continue
         truth = np.where((frame.depth > MIN_DEPTH) & (frame.depth < MAX_DEPTH), frame.depth, 0)
         if recording.border:
             top, bottom, left, right = EIGEN_CROP
@@ -91,7 +106,15 @@ def frames(recording: Recording, estimator: DepthEstimator) -> Iterator[Frame]:
             inside[top:bottom, left:right] = truth[top:bottom, left:right]
             truth = inside
         if np.count_nonzero(truth) > 1000:
-            yield Frame(estimator.predict(frame.rgb, frame.camera), truth, frame.camera)
+            yield Frame(prediction, truth, frame.camera, marks)
+
+
+def poses_of(folder: Path) -> dict[str, np.ndarray]:
+    """(4, 4) from the camera to the world, by the image's name; empty where the recording has none."""
+    if not (folder / "poses.csv").is_file():
+        return {}
+    with (folder / "poses.csv").open() as file:
+        return {row["frame"]: pose_of([float(row[name]) for name in POSE]) for row in csv.DictReader(file)}
 
 
 def errors(prediction: Prediction, truth: np.ndarray) -> tuple[float, float, float]:
@@ -107,11 +130,10 @@ def errors(prediction: Prediction, truth: np.ndarray) -> tuple[float, float, flo
     )
 
 
-def measure(recording: Recording, estimator: DepthEstimator) -> dict[str, np.ndarray]:
+def measure(seen: Sequence[Frame], prior: Prior) -> dict[str, np.ndarray]:
     """Mean `errors` of the prediction (''), and with each sensor: as it should be (NAME), and misplaced (NAME*)."""
     rows: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
-    prior = Prior(**estimator.checkpoint.info.prior)
-    for number, frame in enumerate(frames(recording, estimator)):
+    for number, frame in enumerate(seen):
         rows[""].append(errors(frame.prediction, frame.truth))
         for name, simulate in SENSORS.items():
             rng = np.random.default_rng(number)
@@ -120,11 +142,12 @@ def measure(recording: Recording, estimator: DepthEstimator) -> dict[str, np.nda
             for turn, shift in zip(sensors.WRONG_TURNS, sensors.WRONG_SHIFTS, strict=True):
                 anchors = sensors.misplaced(anchors, frame.camera, turn, shift, rng)
             rows[f"{name}*"].append(errors(fuse(frame.prediction, anchors, prior), frame.truth))
+        if frame.landmarks is not None:
+            rows[LANDMARKS].append(errors(fuse(frame.prediction, frame.landmarks, prior), frame.truth))
     return {name: np.mean(found, axis=0) for name, found in rows.items()}
 
 
 HEALTHY = ("none", "none, misplaced")
-POSE = ("tx", "ty", "tz", "qx", "qy", "qz", "qw")
 
 
 def slightly_off(anchors: Anchors, camera: CameraModel) -> Anchors:
@@ -137,14 +160,21 @@ def slightly_off(anchors: Anchors, camera: CameraModel) -> Anchors:
 
 @dataclass(frozen=True)
 class Broken:
-    """A sensor with a fault, or healthy: AbsRel over that of the prediction alone; when it was set aside; for how long
-    it was watched (seconds).
+    """A sensor with a fault, or healthy, and perhaps a healthy one beside it.
+
+    Attributes:
+        sensor, fault: names.
+        ratio: AbsRel over that of the prediction alone.
+        alarms: seconds after which the sensor was set aside.
+        other_alarms: how often the one beside it was.
+        seconds: for which they were watched, together.
     """
 
     sensor: str
     fault: str
     ratio: float
     alarms: tuple[float, ...]
+    other_alarms: int
     seconds: float
 
 
@@ -164,67 +194,54 @@ FAULTS: dict[str, Break] = {
 }
 
 
-def break_sensors(recording: Recording, estimator: DepthEstimator) -> list[Broken]:
-    """Each sensor with each fault.
+def break_sensors(seen: Sequence[Frame], rate: float, prior: Prior) -> list[Broken]:
+    """Each sensor with each fault, alone and beside another, at so many frames a second.
 
-    A broken one is healthy for two seconds, then broken for ten or what is left; a healthy one is watched to the end.
+    A broken one is healthy for two seconds, then broken for ten or what is left; healthy ones are watched to the end.
     """
-    prior = Prior(**estimator.checkpoint.info.prior)
-    healthy = round(HEALTHY_SECONDS * recording.rate)
-    seen = list(frames(recording, estimator))
-    window = healthy + round(WINDOW_SECONDS * recording.rate)
     alone = [errors(frame.prediction, frame.truth)[0] for frame in seen]
+    readings = {
+        name: [SENSORS[name](frame.truth, frame.camera, np.random.default_rng(i)) for i, frame in enumerate(seen)]
+        for name in (SCAN, ZONES, RANGE)
+    }
+    if marks := [frame.landmarks for frame in seen if frame.landmarks is not None]:
+        readings[LANDMARKS] = marks
+    cases = [(names, fault) for names in WATCHED if readings.keys() >= set(names) for fault in FAULTS]
+    # The same two healthy ones are the same, whichever is called the first.
+    cases = [(names, fault) for names, fault in cases if fault not in HEALTHY or names != (SCAN, ZONES)]
     found = []
-    for sensor in BREAKABLE:
-        readings = [
-            SENSORS[sensor](frame.truth, frame.camera, np.random.default_rng(i)) for i, frame in enumerate(seen)
-        ]
-        for fault, breaks in FAULTS.items():
-            begins = 0 if fault in HEALTHY else healthy
-            ends = len(seen) if fault in HEALTHY else min(window, len(seen))
-            monitor, together, alarms, same_since = SourceMonitor(prior), 0.0, [], 0
-            anchors = before = readings[0]
-            for i, frame in enumerate(seen[:ends]):
-                anchors, before = readings[i], anchors
-                if i >= begins:
-                    anchors = breaks(readings[: i + 1], healthy, frame.camera, np.random.default_rng(i))
-                same_since = same_since if np.array_equal(anchors.depth, before.depth) else i
-                unchanged = {0: (i - same_since) / recording.rate}
-                verdict = monitor.judge(frame.prediction, anchors, frame.camera, i / recording.rate, unchanged).get(0)
-                error = alone[i]
-                if verdict and verdict.trusted:
-                    error = errors(fuse(frame.prediction, anchors, prior), frame.truth)[0]
-                if i >= begins:
-                    together += error
-                    if verdict and verdict.alarm:
-                        alarms.append((i - begins + 1) / recording.rate)
-            ratio = together / sum(alone[begins:ends])
-            found.append(Broken(sensor, fault, ratio, tuple(alarms), (ends - begins) / recording.rate))
+    for names, fault in tqdm(cases, desc="faults", mininterval=1):
+        healthy = round(HEALTHY_SECONDS * rate)
+        begins = 0 if fault in HEALTHY else healthy
+        ends = len(seen) if fault in HEALTHY else min(healthy + round(WINDOW_SECONDS * rate), len(seen))
+        monitor, together, same_since = SourceMonitor(prior), 0.0, 0
+        alarms: list[list[float]] = [[] for _ in names]
+        own, *others = (readings[name] for name in names)
+        broken = before = own[0]
+        for i, frame in enumerate(seen[:ends]):
+            broken, before = own[i], broken
+            if i >= begins:
+                broken = FAULTS[fault](own[: i + 1], healthy, frame.camera, np.random.default_rng(i))
+            same_since = same_since if np.array_equal(broken.depth, before.depth) else i
+            anchors = Anchors.together([broken, *(other[i] for other in others)])
+            unchanged = {0: (i - same_since) / rate}
+            verdicts = monitor.judge(frame.prediction, anchors, frame.camera, i / rate, unchanged)
+            if i < begins:
+                continue
+            trusted = [number for number, verdict in verdicts.items() if verdict.trusted]
+            chosen = anchors[np.isin(anchors.source, trusted)]
+            together += errors(fuse(frame.prediction, chosen, prior), frame.truth)[0] if trusted else alone[i]
+            for number, verdict in verdicts.items():
+                if verdict.alarm:
+                    alarms[number].append((i - begins + 1) / rate)
+        ratio, seconds = together / sum(alone[begins:ends]), len(names) * (ends - begins) / rate
+        other_alarms = sum(len(said) for said in alarms[1:])
+        found.append(Broken(" + ".join(names), fault, ratio, tuple(alarms[0]), other_alarms, seconds))
     return found
 
 
-def measure_landmarks(recording: Recording, estimator: DepthEstimator) -> np.ndarray:
-    """Mean `errors` with landmarks of the images and their poses; every frame is tracked, all that count are judged."""
-    folder = locate(Path("data") / recording.folder)
-    with (folder / "poses.csv").open() as file:
-        poses = {row["frame"]: pose_of([float(row[name]) for name in POSE]) for row in csv.DictReader(file)}
-    data, landmarks = RgbdFolder(folder), Landmarks()
-    prior, rows = Prior(**estimator.checkpoint.info.prior), []
-    for index in tqdm(range(len(data)), desc=f"{recording.name}, landmarks", unit=" frames", mininterval=1):
-        frame = data[index]
-        prediction = estimator.predict(frame.rgb, frame.camera)
-        gray = np.asarray(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), np.uint8)
-        stamp = index / (recording.rate * recording.every)
-        anchors = landmarks.update(gray, prediction.depth, frame.camera, poses[Path(frame.name).name], stamp)
-        truth = np.where((frame.depth > MIN_DEPTH) & (frame.depth < MAX_DEPTH), frame.depth, 0)
-        if index % recording.every == 0 and np.count_nonzero(truth) > 1000:
-            rows.append(errors(fuse(prediction, anchors, prior), truth))
-    return np.mean(rows, axis=0)
-
-
-def fusing_time(estimator: DepthEstimator, repeats: int = 200) -> str:
+def fusing_time(frame: Frame, repeats: int = 200) -> str:
     """Time of fusing 200 points with an image of 640x480: on the clock, and of the processor."""
-    frame = next(frames(RECORDINGS[0], estimator))
     anchors = sensors.points(200)(frame.truth, frame.camera, np.random.default_rng(0))
     spent = []
     for _ in range(repeats):
@@ -260,18 +277,26 @@ def accuracy_table(results: dict[str, dict[str, np.ndarray]]) -> str:
 def fault_table(results: dict[str, list[Broken]]) -> str:
     """What broken sensors cost, and when the monitor says so."""
     rows = [
-        [recording, b.sensor, b.fault, f"{b.ratio:.3f}", f"{b.alarms[0]:.1f}" if b.alarms else "-"]
+        [
+            recording,
+            b.sensor,
+            b.fault,
+            f"{b.ratio:.3f}",
+            f"{b.alarms[0]:.1f}" if b.alarms else "-",
+            str(b.other_alarms) if " + " in b.sensor else "",
+        ]
         for recording, found in results.items()
         for b in found
         if b.fault not in HEALTHY
     ]
-    return markdown(["recording", "sensor", "fault", "AbsRel of none", "alarm after, s"], rows, words=3)
+    header = ["recording", "sensor", "fault", "AbsRel of none", "alarm after, s", "alarms of the other"]
+    return markdown(header, rows, words=3)
 
 
 def health_table(results: dict[str, list[Broken]]) -> str:
     """What the monitor leaves of healthy sensors, and how often it is wrong about them."""
     rows = [
-        [recording, b.sensor, b.fault, f"{b.ratio:.3f}", str(len(b.alarms)), f"{b.seconds:.0f}"]
+        [recording, b.sensor, b.fault, f"{b.ratio:.3f}", str(len(b.alarms) + b.other_alarms), f"{b.seconds:.0f}"]
         for recording, found in results.items()
         for b in found
         if b.fault in HEALTHY
@@ -286,18 +311,21 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, help="a Markdown file to write the tables to as well")
     options = parser.parse_args(arguments)
     estimator = DepthEstimator.load(options.checkpoint)
-    accuracy = {recording.name: measure(recording, estimator) for recording in RECORDINGS}
+    prior = Prior(**estimator.checkpoint.info.prior)
+    accuracy, faults, timing = {}, {}, ""
     for recording in RECORDINGS:
-        if (locate(Path("data") / recording.folder) / "poses.csv").is_file():
-            accuracy[recording.name][LANDMARKS] = measure_landmarks(recording, estimator)
-    faults = {r.name: break_sensors(r, estimator) for r in RECORDINGS if r.rate}
+        seen = list(frames(recording, estimator))
+        accuracy[recording.name] = measure(seen, prior)
+        if recording.rate:
+            faults[recording.name] = break_sensors(seen, recording.rate, prior)
+        timing = timing or fusing_time(seen[0])
     weights = f"`{estimator.checkpoint.path.name} sha256 {estimator.checkpoint.sha256[:12]}`"
     text = "\n\n".join(
         [
             accuracy_table(accuracy),
             fault_table(faults),
             health_table(faults),
-            f"{fusing_time(estimator)} "
+            f"{timing} "
             f"Weights: {weights}, {estimator.backend.name} in {estimator.backend.precision}, {machine.detect().cpu}.",
         ]
     )
