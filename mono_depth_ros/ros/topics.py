@@ -1,5 +1,8 @@
 """Names of the topics that the node takes, and what they say of the image."""
 
+import re
+import sys
+
 from rclpy.node import Node
 
 from mono_depth_ros.io.topics import COMPRESSED, camera_info_beside
@@ -32,8 +35,12 @@ def image_topic(node: Node, compressed: bool) -> tuple[str, bool]:
 
 
 def camera_info_topic(node: Node, image: str) -> str:
-    """Full name of the camera_info topic: as it was remapped, else beside the image, as in image_transport."""
+    """Full name of the camera_info topic: as it was remapped, else beside the image, as in image_transport.
+
+    A remapping to the name that it has anyway is one, too, which only the command line tells.
+    """
     name = node.resolve_topic_name("camera_info")
-    if name != node.resolve_topic_name("camera_info", only_expand=True):
+    is_remapped = name != node.resolve_topic_name("camera_info", only_expand=True)
+    if is_remapped or any(re.fullmatch(r"([^/:]+:)?camera_info:=.+", word) for word in sys.argv):
         return name
     return camera_info_beside(image)

@@ -1,5 +1,7 @@
 """Topic names: where camera_info lies, which transport an image has, and whether it is rectified."""
 
+import sys
+
 import pytest
 import rclpy
 
@@ -46,6 +48,15 @@ def names(*remaps, compressed=False, namespace="/robot"):
 )
 def test_camera_info_lies_beside_the_image_unless_it_is_remapped(remaps, compressed, expected):
     assert names(*remaps, compressed=compressed) == expected
+
+
+@pytest.mark.parametrize("rule", ["camera_info:=/camera_info", "depth_node:camera_info:=camera_info"])
+def test_a_camera_info_that_is_remapped_to_its_own_name_is_not_looked_for_elsewhere(monkeypatch, rule):
+    """As the doctor advises where it is published without a namespace, and the image with one."""
+    monkeypatch.setattr(sys, "argv", ["depth_node", "--ros-args", "-r", "image:=/cam/image_raw", "-r", rule])
+    assert names("image:=/cam/image_raw", namespace="")[2] == "/camera_info"
+    monkeypatch.setattr(sys, "argv", ["depth_node", "--ros-args", "-r", "depth/camera_info:=/other"])
+    assert names("image:=/cam/image_raw", namespace="")[2] == "/cam/camera_info"
 
 
 @pytest.mark.parametrize("transport", ["theora", "compressedDepth", "ffmpeg", "zstd"])
