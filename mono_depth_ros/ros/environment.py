@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+from xml.etree import ElementTree
 
 # Humble and Jazzy read the first, Kilted the second.
 PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
@@ -13,6 +14,8 @@ SMALL_PROFILE = "config/fastdds_small.xml"  # 16 MB
 
 _ROOMY = 4 * 68 << 20  # bytes: PROFILE in four processes, with the 4 MB of ports and locks that come with it
 _NEEDED = 2 * 18 << 20  # SMALL_PROFILE at both ends of a topic
+
+_LARGEST_DOMAIN = 232  # whose UDP ports are below 65536
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SHARED_MEMORY = Path("/dev/shm")
@@ -59,17 +62,26 @@ def traps(
         path = environ.get(variable, "")
         if not path or "fastrtps" not in middleware(environ):
             continue
-        is_there = Path(path).is_file()
-        if not is_there or not Path(path).read_bytes().lstrip().startswith(b"<"):
-            text = f"{variable} names {path}, which is {'no XML' if is_there else 'not there'}"
-            fix = f"correct it in every shell and container, or unset it; ours is {PROFILE}"
-            found.append((f"{text}: Fast DDS runs with its defaults", fix))
+        try:
+            ElementTree.parse(path)
+        except (OSError, ElementTree.ParseError) as error:
+            why = f"no XML ({error})" if isinstance(error, ElementTree.ParseError) else f"not there ({error.strerror})"
+            text = f"{variable} names {path}, which is {why}: Fast DDS runs with its defaults"
+            found.append((text, f"correct it in every shell and container, or unset it; ours is {PROFILE}"))
     uri = environ.get("CYCLONEDDS_URI", "").partition("file://")[2]
     if uri and not Path(uri).is_file() and "cyclonedds" in middleware(environ):
         text = (
             f"CYCLONEDDS_URI names {uri}, which is not there: no node starts, or with other settings than the camera's"
         )
         found.append((text, "correct it in every shell and container, or unset it"))
+    server = environ.get("ROS_DISCOVERY_SERVER", "")
+    if (
+        server
+        and environ.get("ROS_SUPER_CLIENT", "").upper() not in ("1", "TRUE")
+        and "fastrtps" in middleware(environ)
+    ):
+        text = f"ROS_DISCOVERY_SERVER is {server} here: this shell sees no node that it does not exchange messages with"
+        found.append((text, "export ROS_SUPER_CLIENT=TRUE to look around; camera and depth_node need the same server"))
     if environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "").upper() == "OFF":
         text = "ROS_AUTOMATIC_DISCOVERY_RANGE is OFF here: no node sees another, but for ROS_STATIC_PEERS"
         found.append((text, "set it to LOCALHOST or SUBNET where camera and depth_node are to meet"))
@@ -78,6 +90,13 @@ def traps(
         text = f"{shared_memory} has {len(foreign)} ports of another user, such as {foreign[0]}, closed to this one"
         found.append((text, "run camera and depth_node as one user (docker run --user), or share no /dev/shm"))
     return found
+
+
+def require_domain(environ: Mapping[str, str]) -> None:
+    """Raise ValueError for a ROS_DOMAIN_ID with which no node starts."""
+    domain = environ.get("ROS_DOMAIN_ID", "") or "0"
+    if not (domain.isdecimal() and int(domain) <= _LARGEST_DOMAIN):
+        raise ValueError(f"ROS_DOMAIN_ID: found {domain!r}, expected a number from 0 to {_LARGEST_DOMAIN}")
 
 
 def in_container(root: Path = Path("/")) -> bool:

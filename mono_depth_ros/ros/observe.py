@@ -47,7 +47,10 @@ def examine(seconds: float = 4.0, name: str = "depth_node") -> list[doctor.Findi
     """Findings about the nodes of this name and everything they talk to, after so many seconds of looking at each.
 
     name: a full name such as /front/depth_node, or the last part of it, which several nodes may have.
+
+    Raises ValueError for a ROS_DOMAIN_ID that is none.
     """
+    environment.require_domain(os.environ)
     traps = environment.traps(os.environ)
     environment.configure(os.environ)
     rclpy.init()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from mono_depth_ros import cli
 from mono_depth_ros.ros import environment
 from test.conftest import REPOSITORY
 
@@ -141,15 +142,25 @@ def test_traps_of_a_shell_are_found_and_a_healthy_one_has_none(tmp_path):
     ("environ", "found"),
     [
         ({"FASTDDS_DEFAULT_PROFILES_FILE": "{folder}/profile.yaml"}, "profile.yaml, which is no XML"),
+        ({"FASTDDS_DEFAULT_PROFILES_FILE": "{folder}/cut.xml"}, "cut.xml, which is no XML"),
         ({"FASTRTPS_DEFAULT_PROFILES_FILE": "{folder}"}, "which is not there"),
+        ({"ROS_DISCOVERY_SERVER": "10.0.0.1:11811", "ROS_SUPER_CLIENT": "0"}, "sees no node that it does not exchange"),
         ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "CYCLONEDDS_URI": "file:///nowhere.xml"}, "names /nowhere.xml"),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"}, "no node sees another"),
     ],
 )
 def test_more_traps_of_the_same_kinds(tmp_path, environ, found):
     (tmp_path / "profile.yaml").write_text("dds: {}")
+    (tmp_path / "cut.xml").write_text("<dds><profiles>")
     ((text, fix),) = environment.traps({k: v.format(folder=tmp_path) for k, v in environ.items()}, tmp_path)
     assert found in text and fix
+
+
+@pytest.mark.parametrize("domain", ["300", "-1", "robot"])
+def test_a_domain_with_which_no_node_starts_is_named(monkeypatch, capsys, domain):
+    monkeypatch.setenv("ROS_DOMAIN_ID", domain)
+    assert cli.main(["doctor"]) == 1
+    assert f"ROS_DOMAIN_ID: found '{domain}', expected a number from 0 to 232" in capsys.readouterr().err
 
 
 def test_ports_of_another_user_in_shared_memory_are_found(tmp_path):
