@@ -1,9 +1,11 @@
 """Adopt any depth network: its ONNX graph, between what the backends give and take, sealed with what must be known."""
 
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 from onnx import TensorProto, compose, parser
 
 from mono_depth_ros import checkpoint
@@ -43,22 +45,26 @@ def adopt(
     channel_order: str = "rgb",
     output: str | None = None,
 ) -> Checkpoint:
-    """Write a sealed checkpoint of an ONNX graph, and run it once.
+    """Run an ONNX graph once, and write a sealed checkpoint of it.
 
     Args:
         network: its file: one input (N, 3, H, W), normalised by ``info``'s mean and deviation, and an output
             (N, 1, h, w), (N, h, w, 1) or (N, h, w), of any size, as ``info.output_kind`` says.
         info: its hashes are filled in; the architecture is empty.
-        path: the ``.safetensors`` file to write; the wrapped graph goes beside it.
+        path: the ``.safetensors`` file to write; the wrapped graph goes beside it, by the same name.
         channel_order: of the input, ``rgb`` or ``bgr``.
         output: its name; None is the first.
 
     Raises:
-        AdoptError: another kind of graph, or one of another size.
+        AdoptError: no ONNX, another kind of graph, or one of another size; or it would be written over.
         BackendError: OpenVINO cannot run it.
     """
+    if (beside := Path(path).with_suffix(".onnx")).resolve() == Path(network).resolve():
+        raise AdoptError(f"{path}: its graph would be written over {beside}; expected another name than the network's")
     try:
         content = wrapped(onnx.load(network), info, channel_order, output).SerializeToString()
+    except DecodeError as error:
+        raise AdoptError(f"{network}: expected an ONNX file, found {error}") from error
     except (AdoptError, onnx.checker.ValidationError) as error:
         raise AdoptError(f"{network}: {error}") from error
     depth, _ = OpenVinoBackend(content).infer(np.zeros((*info.input_size, 3), np.uint8), info.input_size)
@@ -95,9 +101,10 @@ def _input(graph: onnx.GraphProto, info: CheckpointInfo) -> onnx.ValueInfoProto:
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     found = ", ".join(f"{value.name} {_dims(value)}" for value in inputs)
-    if len(inputs) != 1 or len(_dims(inputs[0])) != 4 or _dims(inputs[0])[1] not in (3, None):
+    sides = _dims(inputs[0]) if len(inputs) == 1 else []
+    if len(sides) != 4 or sides[1] not in (3, None) or sides[1:] == [None, None, 3]:
         raise AdoptError(f"expected one input (N, 3, H, W), found {found}")
-    fixed = _dims(inputs[0])[2:]
+    fixed = sides[2:]
     if any(a and a != b for a, b in zip(fixed, info.input_size, strict=True)) or (info.multiple and any(fixed)):
         raise AdoptError(
             f"its input is fixed to (height, width) {fixed}; found input_size {info.input_size} and multiples "

@@ -51,4 +51,4 @@ def picture(height, width):
 
 def sealed_of(folder, kind, network=None, **facts):
     """The checkpoint of such a network."""
-    return adopt(export(folder / "n.onnx", network or Colours(kind)), info_of(kind, **facts), folder / "n.safetensors")
+    return adopt(export(folder / "x.onnx", network or Colours(kind)), info_of(kind, **facts), folder / "n.safetensors")

@@ -55,7 +55,7 @@ def test_what_knows_no_metres_is_refused_as_metric(tmp_path, kind):
 
 
 def test_its_names_may_be_ours(tmp_path):
-    file = export(tmp_path / "n.onnx", Colours("metres"), names=("image", "depth"))
+    file = export(tmp_path / "x.onnx", Colours("metres"), names=("image", "depth"))
     sealed = adopt(file, info_of("metres"), tmp_path / "n.safetensors")
     rgb, metres = picture(*SIZE)
     found = DepthEstimator.load(sealed.path, "openvino", "cpu", "fp32").predict(rgb)
@@ -76,7 +76,7 @@ def test_a_vision_transformer_gets_its_scale_from_anchors(tmp_path):
     )  # fmt: skip
     torch.manual_seed(0)
     network = First(transformers.DepthAnythingForDepthEstimation(config)).eval()
-    file = export(tmp_path / "n.onnx", network, is_fixed=True)
+    file = export(tmp_path / "x.onnx", network, is_fixed=True)
     sealed = adopt(file, info_of("disparity", multiple=0), tmp_path / "n.safetensors")
     rgb = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     with torch.inference_mode():
@@ -95,7 +95,7 @@ def test_any_image_size_and_a_map_of_half_the_size(tmp_path):
 
 
 def test_a_network_of_one_size_gets_that_size(tmp_path):
-    file = export(tmp_path / "n.onnx", Colours("metres"), is_fixed=True)
+    file = export(tmp_path / "x.onnx", Colours("metres"), is_fixed=True)
     with pytest.raises(
         AdoptError, match=r"fixed to \(height, width\) \[56, 84\]; .* expected that size and multiple 0"
     ):
@@ -117,7 +117,7 @@ def test_the_focal_length_that_it_was_trained_for_counts(tmp_path):
 
 
 def test_the_command_seals_and_bgr_is_turned(tmp_path, capsys):
-    file = export(tmp_path / "n.onnx", Colours("metres"))
+    file = export(tmp_path / "x.onnx", Colours("metres"))
     options = "--output-kind metres --input-size 56 84 --multiple 14 --mean 0 0 0 --std 100 100 100 --max-depth 10"
     options += " --channel-order bgr --licence MIT"
     assert main(["seal", str(file), "-o", str(tmp_path / "n.safetensors"), *options.split()]) == 0
@@ -130,7 +130,21 @@ def test_the_command_seals_and_bgr_is_turned(tmp_path, capsys):
 
 def test_a_graph_that_is_no_depth_network_is_named(tmp_path):
     with pytest.raises(MonoDepthError, match="found no output 'z', expected one of y"):
-        adopt(export(tmp_path / "n.onnx", Colours("metres")), info_of("metres"), tmp_path / "n.safetensors", output="z")
+        adopt(export(tmp_path / "x.onnx", Colours("metres")), info_of("metres"), tmp_path / "n.safetensors", output="z")
+    sealed = sealed_of(tmp_path, "metres")
+    with pytest.raises(AdoptError, match=r"expected one input \(N, 3, H, W\), found image \[1, None, None, 3\]"):
+        adopt(sealed.path.with_suffix(".onnx"), info_of("metres"), tmp_path / "again.safetensors")
+    (tmp_path / "text.onnx").write_text("no graph")
+    with pytest.raises(AdoptError, match=r"text.onnx: expected an ONNX file, found"):
+        adopt(tmp_path / "text.onnx", info_of("metres"), tmp_path / "n.safetensors")
+
+
+def test_the_network_is_not_written_over(tmp_path):
+    file = export(tmp_path / "x.onnx", Colours("metres"))
+    content = file.read_bytes()
+    with pytest.raises(AdoptError, match=r"would be written over .*x.onnx; expected another name than the network's"):
+        adopt(file, info_of("metres"), tmp_path / "x.safetensors")
+    assert file.read_bytes() == content and not (tmp_path / "x.safetensors").exists()
 
 
 @pytest.mark.parametrize("kind", ["metres", "disparity"])

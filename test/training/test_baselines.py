@@ -7,6 +7,7 @@ from torch.nn.functional import conv2d, interpolate, scaled_dot_product_attentio
 
 from mono_depth_ros.checkpoint import CheckpointInfo
 from mono_depth_ros.export import to_onnx
+from mono_depth_ros.network import DepthNetwork
 from training.baselines import cost
 from training.baselines.dcdn import DCDN
 from training.baselines.eigen import Eigen
@@ -24,11 +25,13 @@ SMALL = {
     "two scales": TwoScale,
     "FCRN": lambda: FCRN("resnet18"),
     "light pyramid": lambda: PyramidNetwork("resnet18"),
+    "MobileNet": lambda: DepthNetwork("mobilenetv1_100"),
     "FastDepth": FastDepth,
+    "GLPDepth's width": lambda: DepthNetwork("mobilenetv3_small_050", width=64),
     "METER": Meter,
     "DCDN": lambda: DCDN("resnet18"),
 }
-RUN_BY_THE_NODE = ("two scales", "FCRN", "light pyramid", "FastDepth", "DCDN")
+RUN_BY_THE_NODE = ("two scales", "FCRN", "light pyramid", "MobileNet", "FastDepth", "GLPDepth's width", "DCDN")
 
 
 def frames(number: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
