@@ -52,6 +52,15 @@ def test_a_scan_is_the_depth_along_a_row(planes):
         assert np.abs(found.depth - expected.depth)[known].mean() < 0.03
 
 
+def test_where_the_frame_has_no_depth_the_simulated_lidar_says_nothing():
+    """+Inf would say that nothing is there (REP-117), and the node would believe it."""
+    depth = np.full((CAMERA.height, CAMERA.width), 2.0, np.float32)
+    depth[:, : CAMERA.width // 2] = 0
+    _, ranges = scan_bag.scan(depth, CAMERA, np.random.default_rng(0))
+    right, left = ranges[: len(ranges) // 2 - 4], ranges[len(ranges) // 2 + 4 :]
+    assert np.isfinite(right).all() and np.isnan(left).all()
+
+
 def test_a_scan_whose_sensor_hangs_elsewhere_is_seen_from_the_camera(planes):
     """A metre ahead of where it was: everything is a metre farther."""
     truth, bag = planes

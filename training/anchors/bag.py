@@ -23,13 +23,13 @@ NEAREST, FARTHEST = 0.1, 12.0
 
 
 def scan(depth: np.ndarray, camera: CameraModel, rng: np.random.Generator) -> tuple[float, np.ndarray]:
-    """First bearing (to the left is positive), and ranges (N,) ``STEP`` apart; +Inf where the frame has no depth."""
+    """First bearing (to the left is positive), and ranges (N,) ``STEP`` apart; NaN where the frame has no depth."""
     half = min(math.atan(camera.cx / camera.fx), math.atan((camera.width - 1 - camera.cx) / camera.fx))
     bearing = np.arange(-half, half, STEP)
     column = np.rint(camera.cx - camera.fx * np.tan(bearing)).astype(int)
     z = depth[round(camera.cy), column]
     ranges = z / np.cos(bearing) + NOISE * rng.standard_normal(len(z))
-    return -half, np.where(z > 0, ranges, np.inf).astype(np.float32)
+    return -half, np.where(z > 0, ranges, np.nan).astype(np.float32)
 
 
 def write(frames: RgbdFolder, bag: Path, rate: float) -> None:
