@@ -205,7 +205,7 @@ def _time(seen: Observation) -> Iterator[Finding]:
     if seen.depths and (more := median(frame.age for frame in seen.depths) - age) > _OLD_DEPTH:
         text = f"depth comes {more:.2f} s after its image, expected at most {_OLD_DEPTH} s"
         fix = (
-            "a smaller input_size, e.g. [240, 320]; mono-depth benchmark compares engines; threads, if others need CPU"
+            "a smaller input_size, e.g. [240, 320]; mono-depth benchmark compares backends; threads, if others need CPU"
         )
         yield Finding(text, fix)
 

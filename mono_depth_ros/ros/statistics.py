@@ -45,7 +45,7 @@ class Statistics:
     """Counts since the node started and samples of the last frames; thread-safe.
 
     Each frame received ends as exactly one of published, dropped (a good frame not worth or not able to be processed in
-    time), rejected (the frame is bad) or failed (the engine is). Lost frames are those that the camera published and
+    time), rejected (the frame is bad) or failed (the backend is). Lost frames are those that the camera published and
     the node never read: lost on the way, or overwritten by a newer one in the subscription's queue.
     """
 

@@ -21,7 +21,7 @@ class NewestFrameWorker(Generic[Frame]):
         self._waiting: Frame | None = None
         self._stopping = False
         self._busy_since: float | None = None
-        # A daemon, so that an engine that hangs for ever cannot keep the process alive.
+        # A daemon, so that a backend that hangs for ever cannot keep the process alive.
         self._thread = threading.Thread(target=self._run, name="newest_frame_worker", daemon=True)
         self._thread.start()
 
