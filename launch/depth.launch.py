@@ -16,6 +16,10 @@ ARGUMENTS = {
     "image": ("image", "topic of the camera's images; with compressed:=true, /compressed is added to it"),
     "camera_info": ("camera_info", "topic of the camera's calibration; else it is looked for beside the image"),
     "scan": ("", "topic of the scan; empty: scan, or what the consumer reads"),
+    "anchor_range": ("", "topic of a Range that corrects the depth"),
+    "anchor_scan": ("", "topic of a LaserScan that corrects the depth"),
+    "anchor_points": ("", "topic of a PointCloud2 that corrects the depth"),
+    "odom": ("", "topic of an Odometry that brings what corrects the depth to the time of the image"),
     "params_file": ("", "parameters of depth_node (config/depth.yaml lists them); what else is given here wins"),
     "consumer": ("", f"parameters for what uses the depth: {', '.join(consumers.NAMES)}; params_file overrides"),
     "compressed": ("", "true: subscribe to the compressed images"),
@@ -32,6 +36,14 @@ ARGUMENTS = {
     "rviz": ("false", "true: show image, depth and cloud in RViz"),
     "fixed_frame": ("camera_optical_frame", "RViz's fixed frame: the frame_id of the images, or one that tf knows"),
 }  # fmt: skip
+
+# Of the arguments that name another sensor: the node's topic, and the parameter that has it listen.
+SENSORS = {
+    "anchor_range": ("anchors/range", "anchor_range"),
+    "anchor_scan": ("anchors/scan", "anchor_scan"),
+    "anchor_points": ("anchors/points", "anchor_points"),
+    "odom": ("odom", "odometry"),
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -50,6 +62,8 @@ def nodes(context: LaunchContext) -> list[Action]:
     namespace = PurePosixPath("/", context.launch_configurations.get("ros_namespace", ""), value["namespace"])
     profile = launching.choice("fastdds_profile", value["fastdds_profile"], ("auto", "all", "off"))
     remappings = [(topic, value[topic]) for topic in ("image", "camera_info", "scan") if value[topic]]
+    sensors = {name: SENSORS[name] for name in SENSORS if value[name]}
+    remappings += [(topic, value[name]) for name, (topic, _) in sensors.items()]
     parameters: list[Any] = []  # the later ones win
     if value["consumer"]:
         pack, renamed = consumers.pack(value["consumer"])
@@ -60,7 +74,8 @@ def nodes(context: LaunchContext) -> list[Action]:
         parameters.append(value["params_file"])
     flags = {name: launching.flag(name, value[name]) for name in ("compressed", "use_sim_time", "autostart")}
     files = {name: value[name] or None for name in ("camera_info_url", "checkpoint")}
-    if given := {name: chosen for name, chosen in (flags | files).items() if chosen is not None}:
+    heard = {parameter: True for _, parameter in sensors.values()}
+    if given := {name: chosen for name, chosen in (flags | files | heard).items() if chosen is not None}:
         parameters.append(given)
     depth = Node(
         package="mono_depth_ros",

@@ -15,9 +15,11 @@ from rclpy.node import Node
 
 from mono_depth_ros.demo import player
 from mono_depth_ros.ros import consumers, launching
+from mono_depth_ros.ros.anchors import KINDS, ODOMETRY
 from mono_depth_ros.ros.distributions import given_parameters
 from mono_depth_ros.ros.environment import PROFILE_VARIABLES, SWITCH
 from mono_depth_ros.ros.outputs import TYPES
+from mono_depth_ros.ros.parameters import Settings
 from test.conftest import REPOSITORY
 from test.ros.harness import DOMAIN, Peer, parameter_file, wait_until
 
@@ -94,6 +96,16 @@ def test_depth_node_gets_its_topics_name_and_namespace(load):
     assert (node["namespace"], node["name"]) == ("front", "eye")
     assert node["remappings"] == list(arguments.items())
     assert node["parameters"] == []
+
+
+def test_a_sensor_that_is_named_is_listened_to(load):
+    topics = {"anchor_range": "/rangefinder", "anchor_scan": "/scan", "anchor_points": "/tof", "odom": "/odometry"}
+    (node,) = nodes(load("depth.launch.py"), **topics)
+    inputs = ("anchors/range", "anchors/scan", "anchors/points", "odom")
+    assert node["remappings"][2:] == list(zip(inputs, topics.values(), strict=True))
+    listening = {"anchor_range": True, "anchor_scan": True, "anchor_points": True, "odometry": True}
+    assert node["parameters"] == [listening] and set(KINDS) | {ODOMETRY} == set(inputs)
+    Settings().changed(listening)
 
 
 @pytest.mark.parametrize("name", ["compressed", "use_sim_time", "autostart"])
