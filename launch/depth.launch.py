@@ -14,7 +14,7 @@ from mono_depth_ros.ros import consumers, environment, launching
 
 ARGUMENTS = {
     "image": ("image", "topic of the camera's images; with compressed:=true, /compressed is added to it"),
-    "camera_info": ("camera_info", "topic of the camera's calibration; else it is looked for beside the image"),
+    "camera_info": ("", "topic of the camera's calibration; empty: beside the image"),
     "scan": ("", "topic of the scan; empty: scan, or what the consumer reads"),
     "anchor_range": ("", "topic of a Range that corrects the depth"),
     "anchor_scan": ("", "topic of a LaserScan that corrects the depth"),

@@ -96,13 +96,15 @@ def test_depth_node_gets_its_topics_name_and_namespace(load):
     assert (node["namespace"], node["name"]) == ("front", "eye")
     assert node["remappings"] == list(arguments.items())
     assert node["parameters"] == []
+    (node,) = nodes(launch_file, image="/camera/image_raw")  # a camera_info that is renamed is not looked for beside it
+    assert node["remappings"] == [("image", "/camera/image_raw")]
 
 
 def test_a_sensor_that_is_named_is_listened_to(load):
     topics = {"anchor_range": "/rangefinder", "anchor_scan": "/scan", "anchor_points": "/tof", "odom": "/odometry"}
     (node,) = nodes(load("depth.launch.py"), **topics)
     inputs = ("anchors/range", "anchors/scan", "anchors/points", "odom")
-    assert node["remappings"][2:] == list(zip(inputs, topics.values(), strict=True))
+    assert node["remappings"][1:] == list(zip(inputs, topics.values(), strict=True))
     listening = {"anchor_range": True, "anchor_scan": True, "anchor_points": True, "odometry": True}
     assert node["parameters"] == [listening] and set(KINDS) | {ODOMETRY} == set(inputs)
     Settings().changed(listening)
