@@ -88,6 +88,7 @@ class DepthCLI(LightningCLI):
                 tensorboard = TensorBoardLogger(folder, name="", version="")
                 logger = [run_folder.MetricsCsv(folder, checkpoint), tensorboard]
             callbacks = [
+                run_folder.OneAtATime(folder),
                 PredictionSheet(),
                 *([LearningRateMonitor()] if logger else []),
                 *run_folder.checkpoints(folder),

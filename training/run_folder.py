@@ -1,8 +1,11 @@
 """A run's folder: begun once, gone on with from its own last checkpoint, and never mixed with another run."""
 
 import csv
+import fcntl
 import os
 import sys
+import weakref
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,12 @@ import torch
 import yaml
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
 
 LAST = Path("checkpoints/last.ckpt")
 # What `fit` leaves; any of it says that the folder has its run.
@@ -75,6 +79,33 @@ def checkpoints(folder: Path) -> list[Checkpoint]:
         ModelCheckpoint(monitor="val/RMSE", filename="best", **place),
         ModelCheckpoint(filename="last", save_on_train_epoch_end=True, **place),
     ]
+
+
+class OneAtATime(Callback):
+    """Keeps a folder to one `fit` at a time; however a process ends, its lock goes with it.
+
+    Raises BlockingIOError where another process has it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._let_go: Callable[[], object] = lambda: None
+        if getattr(rank_zero_only, "rank", 0):
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder, os.O_RDONLY)
+        self._let_go = weakref.finalize(self, os.close, lock)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(f"{folder}: another training is at work in this folder; wait for its end") from error
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let go of it."""
+        self._let_go()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Let go of it: `teardown` is not called then."""
+        self._let_go()
 
 
 def replace_file(path: Path, content: str) -> None:

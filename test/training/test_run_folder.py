@@ -1,7 +1,9 @@
 """A run's folder: what `fit`, a kill, going on and `test` leave in it, and that none of them takes from another."""
 
 import csv
+import fcntl
 import json
+import os
 import re
 import resource
 import shutil
@@ -129,6 +131,19 @@ def test_a_folder_with_a_run_takes_no_other(config, unbroken, tmp_path, flag):
     before = content(unbroken)
     with pytest.raises(FileExistsError, match=r"has a run already.*--ckpt_path last.*default_root_dir"):
         fit(config, unbroken, *filter(None, [flag.format(other=tmp_path / "other.ckpt")]))
+    assert content(unbroken) == before
+
+
+def test_two_trainings_do_not_work_in_one_folder_at_once(config, unbroken):
+    """A job that is started again while it still runs."""
+    before = content(unbroken)
+    other = os.open(unbroken, os.O_RDONLY)
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError, match="another training is at work in this folder"):
+            fit(config, unbroken, "--ckpt_path=last", "--trainer.max_epochs=4")
+    finally:
+        os.close(other)
     assert content(unbroken) == before
 
 
