@@ -116,6 +116,9 @@ class Composer:
         cloud = None if builder.dense else self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
         points = builder.build(result.depth, result.rgb, result.confidence, cloud.points if cloud else None)
         heights = settings.points_min_height, settings.points_max_height
+        if not settings.points_frame and heights != (Settings.points_min_height, Settings.points_max_height):
+            text = "points_min_height, points_max_height: not used, for heights count in points_frame, which is not set"
+            self._problems.warn(AREA, "heights", text)
         header, points = self._placed(topics.POINTS, result, points, settings, *heights)
         if header is None:
             return None

@@ -492,6 +492,13 @@ def test_points_are_levelled_and_kept_between_heights(dense):
     np.testing.assert_allclose(np.linalg.norm(ends - [0.1, 0.0, 0.5], axis=1), 5.0, rtol=1e-5)
 
 
+@pytest.mark.parametrize(("values", "is_said"), [({"points_max_height": 2.0}, True), ({}, False)])
+def test_heights_that_have_no_frame_are_said_not_to_be_used(values, is_said):
+    bench = Bench(**values)
+    bench.process(make_image(Time(sec=1)), make_info())
+    assert any("points_max_height: not used" in line for line in bench.lines) == is_said
+
+
 def test_without_a_place_in_points_frame_there_are_no_points():
     bench = Bench(points_frame="nowhere")
     bench.process(make_image(Time(sec=1)), make_info())
