@@ -213,7 +213,7 @@ def run_info(options: argparse.Namespace) -> None:
     rows = {
         "sha256": checkpoint.sha256,
         "architecture": ", ".join(f"{k}={v}" for k, v in info.architecture.items()),
-        "input size": f"{checkpoint.input_size[1]}x{checkpoint.input_size[0]}",
+        "input size": "{}x{} (height x width)".format(*checkpoint.input_size),
         "output": info.output_kind,
         "focal length": f"{info.focal_length:g} px at that size" if info.focal_length else "any",
         "range": f"to {info.max_depth:g} m with that lens",
