@@ -103,10 +103,10 @@ def test_depth_that_is_unknown_or_too_far_for_16_bits_is_zero():
     assert millimetres(depth).tolist() == [1, 2346, 65499, 0, 0, 0]
 
 
-def test_info_names_the_weights_the_machine_and_the_engine(sealed_checkpoint, capsys):
+def test_info_names_the_weights_the_machine_and_the_backend(sealed_checkpoint, capsys):
     assert run("info", "--checkpoint", sealed_checkpoint.path, "--device", "cpu") == 0
     printed = capsys.readouterr().out
-    for part in (sealed_checkpoint.sha256, "encoder=tf_efficientnet_lite2", "640x480", "519.16 px", "Apache-2.0"):
+    for part in (sealed_checkpoint.sha256, "encoder=tf_efficientnet_lite2", "480x640 (h", "519.16 px", "Apache-2.0"):
         assert part in printed
     assert re.search("JPEG +(simplejpeg|OpenCV) [0-9]", printed)
     assert "taken          openvino on cpu in " in printed and "the fastest backend on a CPU" in printed
