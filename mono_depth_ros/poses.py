@@ -57,16 +57,20 @@ class Track:
         self._stamps: deque[float] = deque()
         self._poses: deque[tuple[NDArray[np.float64], NDArray[np.float64]]] = deque()
 
-    def add(self, stamp: float, position: Sequence[float], quaternion: Sequence[float]) -> None:
-        """Take in one pose; time that goes back starts the track anew. Raises ValueError for what is no pose."""
+    def add(self, stamp: float, position: Sequence[float], quaternion: Sequence[float]) -> float:
+        """Take in one pose; time that goes back starts the track anew: by how many seconds it did, else 0.
+
+        Raises ValueError for what is no pose.
+        """
         place, turn = np.asarray(position, np.float64), np.asarray(quaternion, np.float64)
         length = np.linalg.norm(turn)
         if not np.isfinite(place).all() or not 0.9 < length < 1.1:
             raise ValueError(f"found position {list(position)}, orientation {list(quaternion)}, expected a pose")
         with self._lock:
-            if self._stamps and stamp <= self._stamps[-1]:
-                if stamp == self._stamps[-1]:
-                    return
+            if self._stamps and stamp == self._stamps[-1]:
+                return 0.0
+            back = self._stamps[-1] - stamp if self._stamps and stamp < self._stamps[-1] else 0.0
+            if back:
                 self._stamps.clear()
                 self._poses.clear()
             self._stamps.append(stamp)
@@ -74,6 +78,7 @@ class Track:
             while self._stamps[-1] - self._stamps[0] > _KEPT:
                 self._stamps.popleft()
                 self._poses.popleft()
+            return back
 
     def at(self, stamp: float) -> Pose | None:
         """The pose at a time, between two messages that are near enough; None where odometry does not reach."""
@@ -99,10 +104,10 @@ class Track:
         pose[:3, 3] = (1 - share) * place + share * next_place
         return pose
 
-    def receive(self, message: Any) -> None:
+    def receive(self, message: Any) -> float:
         """Take in an Odometry; see `add`."""
         p, q = message.pose.pose.position, message.pose.pose.orientation
-        self.add(seconds(message.header.stamp), (p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
+        return self.add(seconds(message.header.stamp), (p.x, p.y, p.z), (q.x, q.y, q.z, q.w))
 
 
 def seconds(stamp: Any) -> float:

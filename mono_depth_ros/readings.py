@@ -16,6 +16,8 @@ from mono_depth_ros.fusion import Anchors
 
 # A dense cloud is thinned to about this many points before anything else is done with it.
 _ENOUGH = 4000
+# Why a measurement is dropped: beside a surface that is too far, which is no fault, what no sensor should say.
+NAN, NO_SIGMA, OUT_OF_RANGE = "NaN", "no sigma", "out of range"
 # By sensor_msgs/PointField.datatype.
 _NUMBERS = dict(enumerate(("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"), start=1))
 
@@ -95,7 +97,7 @@ def of_cloud(message: Any, sigma: float) -> Reading:
         elif "variance" in columns:
             share = np.sqrt(columns["variance"]) / away
     certain = np.isfinite(share) & (share > 0)
-    dropped = Counter({"NaN": int(np.count_nonzero(~known)), "no sigma": int(np.count_nonzero(known & ~certain))})
+    dropped = Counter({NAN: int(np.count_nonzero(~known)), NO_SIGMA: int(np.count_nonzero(known & ~certain))})
     good = known & certain
     return Reading(points[good], share[good], np.zeros(np.count_nonzero(good), np.int64), 0.0, +dropped)
 
@@ -156,7 +158,7 @@ def _rays(
     known = np.isfinite(distance) & (distance > 0)
     # Many drivers say max_range where they see nothing, which REP-117 calls +Inf: no evidence of a surface there.
     in_range = (distance >= nearest) & ((distance < farthest) | beyond)
-    dropped = Counter({"NaN": int(np.count_nonzero(~known)), "out of range": int(np.count_nonzero(known & ~in_range))})
+    dropped = Counter({NAN: int(np.count_nonzero(~known)), OUT_OF_RANGE: int(np.count_nonzero(known & ~in_range))})
     good = known & in_range
     share = np.full(np.count_nonzero(good), sigma)
     return Reading(directions[good] * distance[good, None], share, bound[good], field_of_view, +dropped)

@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -24,8 +25,9 @@ _IMPLAUSIBLE, _FAR = 2.55, 0.7
 # In ln depth: a jump from one frame to the next; a mean difference that is no view's any more; one that proves a source
 # right at its start, and after it failed; and from what it was before a jump.
 _JUMP, _OFF_SCALE, _GOOD_START, _GOOD_AGAIN, _AS_BEFORE = 0.3, 0.25, 0.2, 0.15, 0.2
-# In ln depth, what sources that agree are apart at most; seconds for which what they agreed upon is remembered.
-_AGREE, _REMEMBER = 0.2, 2.0
+# In ln depth, what sources that agree are apart at most; seconds for which they have to; and for which what they agreed
+# upon is remembered.
+_AGREE, _CONFIRM, _REMEMBER = 0.2, 1.0, 2.0
 # Logarithms of how much better the anchors fit the image of a second ago, over seconds and in one frame, and the
 # present image ten degrees aside.
 _LATE, _LATE_NOW, _ASIDE = 0.1, 0.3, 0.25
@@ -72,6 +74,7 @@ class SourceMonitor:
         self._sources: dict[int, _Source] = {}
         self._past: deque[tuple[float, np.ndarray]] = deque()
         self._agreed = _Agreed()
+        self._agreeing: dict[tuple[int, int], float] = {}  # since when two sources do, stamp
 
     def judge(
         self,
@@ -108,7 +111,7 @@ class SourceMonitor:
 
     def _follow(self, found: Mapping[int, "_Evidence"], stamp: float) -> dict[int, Verdict]:
         """Hold each source against the others and against its own past."""
-        self._agree([evidence.level for evidence in found.values()], stamp)
+        self._agree({number: evidence.level for number, evidence in found.items()}, stamp)
         verdicts = {}
         for number, evidence in found.items():
             source = self._sources.setdefault(number, _Source())
@@ -118,14 +121,26 @@ class SourceMonitor:
             verdicts[number] = Verdict(self._trusts(number), evidence.innovation, math.exp(evidence.level), alarm)
         return verdicts
 
-    def _agree(self, levels: list[float], stamp: float) -> None:
-        """Find what most sources say of the network's scale; one alone says nothing, and what was said is forgotten."""
-        groups = [[other for other in levels if level <= other <= level + _AGREE] for level in levels]
-        most = max(groups, key=len, default=[])
-        if len(most) > 1:
-            self._agreed = _Agreed(float(np.mean(most)), stamp)
-        else:
-            self._agreed = self._agreed.at(stamp)
+    def _agree(self, levels: Mapping[int, float], stamp: float) -> None:
+        """Find what most sources say of the network's scale; one alone says nothing, and what was said is forgotten.
+
+        It counts in full where they have agreed for a while, or since the first frame of one: what a broken source
+        jumps to may be where another is.
+        """
+        since: dict[int, dict[int, float]] = {number: {} for number in levels}  # others that agree with each
+        for one, other in combinations(levels, 2):
+            if abs(levels[one] - levels[other]) < _AGREE:
+                first = stamp if self._sources.keys() >= {one, other} else -math.inf
+                begun = min(stamp, self._agreeing.get((one, other), first))
+                self._agreeing[one, other] = since[one][other] = since[other][one] = begun
+            else:
+                self._agreeing.pop((one, other), None)
+        agreed = self._agreed.at(stamp).value
+        number = max(levels, key=lambda number: len(since[number]), default=None)
+        if number is not None and since[number]:
+            share = min(1.0, (stamp - max(since[number].values())) / _CONFIRM)
+            agreed += share * (float(np.mean([levels[n] for n in (number, *since[number])])) - agreed)
+        self._agreed = _Agreed(agreed, stamp)
 
     def _trusts(self, number: int) -> bool:
         source = self._sources.get(number)

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation, Slerp
 
 from mono_depth_ros.poses import Track, inverse, pose_of
+from test.conftest import fuzz
 
 
 def quaternion(degrees: float, axis=(0, 0, 1)) -> np.ndarray:
@@ -79,3 +82,23 @@ def test_memory_is_bounded():
     for index in range(5000):
         track.add(index / 100, (index, 0, 0), quaternion(0))
     assert len(track._stamps) == len(track._poses) < 1100
+
+
+NUMBER = st.floats() | st.floats(-1, 1)
+MESSAGES = st.lists(st.tuples(st.floats(-9, 9), st.tuples(*[NUMBER] * 3), st.tuples(*[NUMBER] * 4)), max_size=12)
+
+
+@fuzz(200)
+@given(MESSAGES, st.floats(-10, 10))
+def test_any_odometry_is_a_pose_or_refused(messages, stamp):
+    track, last = Track(), -np.inf
+    for then, place, turn in messages:
+        try:
+            back = track.add(then, place, turn)
+        except ValueError as error:
+            assert "expected a pose" in str(error)
+            continue
+        assert back == max(0.0, last - then)
+        last = then
+    pose = track.at(stamp)
+    assert pose is None or np.isfinite(pose).all()

@@ -4,10 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mono_depth_ros import Anchors, CameraModel
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.source_monitor import SourceMonitor, Verdict
+from test.conftest import fuzz
 
 RATE = 10.0
 CAMERA = CameraModel(160, 120, 130.0, 130.0, 80.0, 60.0)
@@ -157,8 +160,8 @@ class Pair:
 
 @pytest.mark.parametrize("network", [0.4, 0.65, 1.5, 2.5])
 def test_two_that_agree_are_used_however_far_off_the_network_is(network):
-    seen = Pair(network).see(5)
-    assert all(verdict.trusted for frame in seen[10:] for verdict in frame.values())
+    seen = Pair(network).see(8)
+    assert all(verdict.trusted for frame in seen[50:] for verdict in frame.values())
     assert not alarms([verdict for frame in seen for verdict in frame.values()])
     assert seen[-1][0].scale == pytest.approx(1 / network, rel=0.01)
 
@@ -167,7 +170,7 @@ def test_two_that_agree_are_used_however_far_off_the_network_is(network):
 @pytest.mark.parametrize("factor", [0.5, 1.5])
 def test_of_two_that_agreed_the_one_that_leaves_is_the_broken_one(network, factor):
     pair = Pair(network)
-    pair.see(3)
+    pair.see(5)
     seen = pair.see(2, other=factor)
     assert not any(frame[1].trusted for frame in seen)
     assert all(frame[0].trusted for frame in seen[:10])
@@ -177,7 +180,7 @@ def test_of_two_that_agreed_the_one_that_leaves_is_the_broken_one(network, facto
 def test_what_contradicts_two_that_agree_is_the_broken_one():
     monitor, factor = SourceMonitor(), np.array([1.0, 1.0, 0.6])
     source = np.arange(U.size) % 3
-    for index in range(40):
+    for index in range(60):
         truth = scene(index / RATE)
         anchors = Anchors(U, V, factor[source] * truth[V, U], np.full(U.size, 0.03), source=source)
         seen = monitor.judge(Prediction(np.float32(0.6) * truth), anchors, CAMERA, index / RATE)
@@ -193,3 +196,25 @@ def test_flat_readings_are_not_said_to_fit_better_aside():
         anchors = Anchors(U, np.full(U.size, 60), np.full(U.size, 2.0), np.full(U.size, 0.03))
         seen.append(monitor.judge(Prediction(bent), anchors, CAMERA, index / RATE)[0])
     assert not alarms(seen)
+
+
+ANCHOR = st.tuples(
+    st.floats(-5, 165), st.floats(-5, 125), st.floats(1e-3, 1e3), st.floats(0, 1), st.sampled_from([0.0, 9.0]),
+    st.sampled_from([-1, 0, 1]), st.integers(0, 3),
+)  # fmt: skip
+FRAME = st.tuples(st.floats(-2, 2), st.lists(ANCHOR, max_size=12), st.floats(0, 3))
+
+
+@fuzz(50)
+@given(st.lists(FRAME, max_size=12))
+def test_whatever_sources_say_there_is_a_verdict_on_each_and_a_scale_above_0(frames):
+    monitor, stamp = SourceMonitor(), 0.0
+    for step, rows, unchanged in frames:
+        stamp += step
+        columns = np.array(rows, np.float64).reshape(-1, 7).T
+        anchors = Anchors(*columns[:5], bound=columns[5].astype(int), source=columns[6].astype(int))
+        seen = monitor.judge(Prediction(scene(stamp)), anchors, CAMERA, stamp, dict.fromkeys(range(4), unchanged))
+        assert seen.keys() == set(anchors.source)
+        for verdict in seen.values():
+            assert math.isnan(verdict.scale) or (0 < verdict.scale < math.inf and math.isfinite(verdict.innovation))
+            assert not (verdict.alarm and verdict.trusted)

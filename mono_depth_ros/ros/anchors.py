@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -89,7 +90,7 @@ class AnchorInputs:
         self._checked = -math.inf
         self._before: dict[str, tuple[float, int]] = {}
         self._subscriptions = [
-            self._subscribe(KINDS[t].message, t, inbox.receive) for t, inbox in self._inboxes.items()
+            self._subscribe(KINDS[topic].message, topic, partial(self._receive, topic)) for topic in self._inboxes
         ]
         if settings.odometry or settings.landmarks:
             self._subscriptions.append(self._subscribe(Odometry, ODOMETRY, self._receive_odometry))
@@ -142,13 +143,24 @@ class AnchorInputs:
     def _subscribe(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Any:
         return self._node.create_subscription(kind, topic, callback, SENSOR_INPUT, qos_overriding_options=OVERRIDABLE)
 
+    def _receive(self, topic: str, message: Any) -> None:
+        if back := self._inboxes[topic].receive(message):
+            self._warn(topic, topic, "time", f"its stamps go back by {back:.3f} s; what came before is forgotten")
+
     def _receive_odometry(self, message: Odometry) -> None:
         try:
-            self._track.receive(message)
+            back = self._track.receive(message)
         except ValueError as error:
-            self._problems.warn(LANDMARKS, ODOMETRY, f"{self._node.resolve_topic_name(ODOMETRY)}: {error}; not used")
+            self._warn(LANDMARKS, ODOMETRY, "pose", f"{error}; not used")
             return
+        if back:
+            self._warn(
+                LANDMARKS, ODOMETRY, "time", f"its stamps go back by {back:.3f} s; what came before is forgotten"
+            )
         self._base = message.child_frame_id or self._settings.base_frame
+
+    def _warn(self, area: str, topic: str, kind: str, text: str) -> None:
+        self._problems.warn(area, kind, f"{self._node.resolve_topic_name(topic)}: {text}")
 
     def _of_sensors(self, header: Header, camera: CameraModel) -> dict[str, Anchors]:
         found = {}
@@ -159,7 +171,7 @@ class AnchorInputs:
             if message is None or topic in self._refused:
                 continue
             try:
-                anchors = self._of_message(KINDS[topic], message, ledger, header, camera)
+                anchors = self._of_message(topic, message, ledger, header, camera)
             except (PoseUnknownError, readings.ReadingError) as error:
                 self._problems.error(topic, "unusable", f"{self._node.resolve_topic_name(topic)}: {error}")
                 continue
@@ -168,16 +180,21 @@ class AnchorInputs:
         return found
 
     def _of_message(
-        self, kind: _Kind, message: Any, ledger: _Ledger, header: Header, camera: CameraModel
+        self, topic: str, message: Any, ledger: _Ledger, header: Header, camera: CameraModel
     ) -> Anchors | None:
         """What a message says, moved to the image's time and projected into its camera; None where it is too old."""
-        then = seconds(message.header.stamp)
+        kind, then, most = KINDS[topic], seconds(message.header.stamp), self._settings.anchor_max_age
         ledger.age = age = seconds(header.stamp) - then
-        if abs(age) > self._settings.anchor_max_age:
+        if abs(age) > most:
             ledger.dropped["too old" if age > 0 else "from the future"] += 1
+            how = f"{abs(age):.3f} s {'older' if age > 0 else 'newer'}"
+            text = f"the message nearest to the image is {how}, expected within {most} s (anchor_max_age)"
+            self._warn(topic, topic, "age", text)
             return None
         reading = kind.read(message, getattr(self._settings, f"{kind.prefix}_sigma"))
         ledger.dropped += reading.dropped
+        if not len(reading.points) and (useless := reading.dropped.keys() - {readings.OUT_OF_RANGE}):
+            self._warn(topic, topic, "nothing", f"nothing in it is a distance: {', '.join(sorted(useless))}")
         place, moved = self._place_of_sensor(kind, message.header, header), self._settings.anchor_speed * abs(age)
         # A map's points stay the same while the camera moves among them: they are no frozen readings.
         _note_repetition(ledger, reading.points.tobytes() + place.tobytes(), then)
@@ -315,13 +332,16 @@ class _Inbox:
         self._messages: deque[Any] = deque(maxlen=_KEPT)
         self.received = 0
 
-    def receive(self, message: Any) -> None:
-        """Take in a message; time that goes back starts anew."""
+    def receive(self, message: Any) -> float:
+        """Take in a message; time that goes back starts anew: by how many seconds it did, else 0."""
         with self._lock:
             self.received += 1
-            if self._messages and seconds(message.header.stamp) < seconds(self._messages[-1].header.stamp):
+            last = seconds(self._messages[-1].header.stamp) if self._messages else -math.inf
+            back = max(0.0, last - seconds(message.header.stamp))
+            if back:
                 self._messages.clear()
             self._messages.append(message)
+            return back
 
     def nearest(self, stamp: float) -> Any | None:
         """The message whose stamp is nearest to a time; None before the first."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rclpy
 from nav_msgs.msg import Odometry
+from rclpy.time import Time
 from sensor_msgs.msg import Image, LaserScan, PointCloud2, PointField, Range
 
 from test.ros.harness import (
@@ -144,52 +145,91 @@ def test_a_sensor_that_goes_wrong_is_dropped_and_taken_back():
         wait_until(lambda: peer.status("anchors/points").level == b"\x00", "the source is fine again")
 
 
-@pytest.mark.parametrize(
-    ("spoil", "text"),
-    [
-        pytest.param(lambda c: setattr(c, "fields", c.fields[:2]), "expected x, y and z", id="no z"),
-        pytest.param(lambda c: setattr(c, "width", 0), "points: found none", id="empty"),
-        pytest.param(lambda c: setattr(c, "data", c.data[:-4]), "data: found", id="cut"),
-    ],
-)
-def test_a_message_that_cannot_be_read_gets_a_line_and_costs_nothing(spoil, text: str):
-    with robot(anchor_points=True, anchor_points_pose=HERE) as (peer, sensors):
-        out = publisher(sensors, PointCloud2, "anchors/points")
+def test_bad_messages_get_one_clear_line_each_and_cost_nothing():
+    """Each comes three times from a sensor that was right until then, and is right again after all of them."""
+    poses = {f"anchor_{name}_pose": HERE for name in ("points", "range", "scan")}
+    inputs = {"anchor_points": True, "anchor_range": True, "anchor_scan": True, "landmarks": True}
+    with robot(anchor_max_age=0.2, **inputs, **poses) as (peer, sensors):
+        kinds = {POINTS: PointCloud2, RANGE: Range, SCAN: LaserScan, ODOM: Odometry}
+        out = {topic: publisher(sensors, kind, topic) for topic, kind in kinds.items()}
         alone = frame(peer)
 
-        def send(header):
-            message = cloud(header, points_of(alone, 1.2))
-            spoil(message)
-            out.publish(message)
+        def right(topic: str, header):
+            if topic == POINTS:
+                return cloud(header, points_of(alone, 1.15))
+            if topic == RANGE:
+                return Range(header=copy.deepcopy(header), field_of_view=0.2, min_range=0.1, max_range=5.0, range=1.0)
+            if topic == SCAN:
+                scan = LaserScan(header=copy.deepcopy(header), angle_min=-0.4, angle_increment=0.02)
+                scan.range_min, scan.range_max, scan.ranges = 0.1, 5.0, [1.0] * 41
+                return scan
+            return odometry(header, np.eye(4))
 
-        np.testing.assert_allclose(frames(peer, send), alone, rtol=1e-6)
-        peer.expect_status("anchors/points", ERROR, "/anchors/points", text)
+        def corrected() -> float:
+            depth = frames(peer, lambda header: out[POINTS].publish(right(POINTS, header)))
+            return float(np.median(depth / alone))
+
+        assert corrected() == pytest.approx(1.15, abs=0.03)
+        for topic, spoil, area, level, text in BAD_MESSAGES:
+
+            def send(header, topic=topic, spoil=spoil):
+                message = right(topic, header)
+                if spoil is to_and_fro:
+                    out[topic].publish(right(topic, header))
+                spoil(message)
+                out[topic].publish(message)
+
+            np.testing.assert_allclose(frames(peer, send, 3), alone, rtol=1e-6, err_msg=text)
+            peer.expect_status(area, level, f"/{topic}: ", text)
+        assert corrected() == pytest.approx(1.15, abs=0.03)
 
 
-def test_ranges_that_say_nothing_cost_nothing():
-    with robot(anchor_range=True, anchor_range_pose=AHEAD) as (peer, sensors):
-        out = publisher(sensors, Range, "anchors/range")
-        alone = frame(peer)
-
-        def send(header):
-            out.publish(Range(header=header, field_of_view=0.2, min_range=0.1, max_range=5.0, range=math.nan))
-
-        np.testing.assert_allclose(frames(peer, send), alone, rtol=1e-6)
-        wait_until(lambda: peer.value("anchors/range", "dropped: NaN") == "1", "the NaN is counted")
+POINTS, RANGE, SCAN, ODOM = "anchors/points", "anchors/range", "anchors/scan", "odom"
 
 
-def test_what_is_too_old_is_dropped_and_counted():
-    with robot(anchor_points=True, anchor_points_pose=HERE, anchor_max_age=0.2) as (peer, sensors):
-        out = publisher(sensors, PointCloud2, "anchors/points")
-        alone = frame(peer)
+def to_and_fro(message) -> None:
+    message.header.stamp.sec -= 100
 
-        def late(header):
-            message = cloud(header, points_of(alone, 1.2))
-            message.header.stamp.sec -= 1
-            out.publish(message)
 
-        np.testing.assert_allclose(frames(peer, late), alone, rtol=1e-6)
-        wait_until(lambda: peer.value("anchors/points", "dropped: too old") == "1", "it is counted")
+def late(message) -> None:
+    message.header.stamp.sec -= 1
+
+
+def early(message) -> None:
+    nanoseconds = Time.from_msg(message.header.stamp).nanoseconds + 300_000_000
+    message.header.stamp = Time(nanoseconds=nanoseconds).to_msg()
+
+
+def nowhere(message) -> None:
+    message.pose.pose.position.y = math.nan
+
+
+def unturned(message) -> None:
+    message.pose.pose.orientation.w = 0.0
+
+
+def without_distances(message) -> None:
+    message.data = np.full(len(message.data) // 4, np.nan, np.float32).tobytes()
+
+
+BAD_MESSAGES = [
+    (POINTS, lambda m: setattr(m, "fields", m.fields[:2]), POINTS, ERROR, "expected x, y and z"),
+    (POINTS, lambda m: setattr(m, "width", 0), POINTS, ERROR, "points: found none"),
+    (POINTS, lambda m: setattr(m, "data", m.data[:-4]), POINTS, ERROR, "data: found"),
+    (POINTS, without_distances, POINTS, WARN, "nothing in it is a distance: NaN"),
+    (RANGE, lambda m: setattr(m, "range", math.nan), RANGE, WARN, "nothing in it is a distance: NaN"),
+    (RANGE, lambda m: setattr(m, "field_of_view", math.nan), RANGE, ERROR, "field_of_view: found nan"),
+    (SCAN, lambda m: setattr(m, "ranges", []), SCAN, ERROR, "ranges: found none"),
+    (SCAN, lambda m: setattr(m, "ranges", [math.nan] * 41), SCAN, WARN, "nothing in it is a distance: NaN"),
+    (SCAN, lambda m: setattr(m, "angle_increment", math.inf), SCAN, ERROR, "angle_min, angle_increment: found"),
+    (ODOM, nowhere, "landmarks", WARN, "expected a pose"),
+    (ODOM, unturned, "landmarks", WARN, "expected a pose"),
+    (ODOM, to_and_fro, "landmarks", WARN, "its stamps go back by 100.000 s"),
+    (SCAN, early, SCAN, WARN, "s newer, expected within 0.2 s"),
+    (SCAN, late, SCAN, WARN, "s older, expected within 0.2 s"),
+    (RANGE, to_and_fro, RANGE, WARN, "its stamps go back by 100.000 s"),
+    (POINTS, to_and_fro, POINTS, WARN, "its stamps go back by 100.000 s"),
+]
 
 
 def test_a_sensor_whose_place_nobody_knows_is_named():

@@ -14,13 +14,13 @@ from mono_depth_ros.backends import machine
 from mono_depth_ros.demo.ros_process import StopRequest, fail
 from mono_depth_ros.tables import markdown
 from test.soak import picture
-from test.soak.events import CAMERA_LOG, CONSUMER_LOG, FRAMES, LENS, SENT
+from test.soak.events import CAMERA_LOG, CONSUMER_LOG, FRAMES, LENS, SENSORS, SENT
 from test.soak.record import END, EVENT, START, Line, Record, of_kind, read
 from test.soak.run import NODE_LOG, SoakError, run
 from test.soak.verdicts import Verdict, judge
 
 RECORD, RESULT, PICTURE = "record.jsonl", "soak.json", "soak.png"
-_OURS = (RECORD, RESULT, PICTURE, NODE_LOG, CAMERA_LOG, CONSUMER_LOG, FRAMES, LENS, SENT)
+_OURS = (RECORD, RESULT, PICTURE, NODE_LOG, CAMERA_LOG, CONSUMER_LOG, FRAMES, LENS, SENSORS, SENT)
 _SAID = {True: "kept", False: "BROKEN", None: "not judged"}
 
 
@@ -38,7 +38,7 @@ def main(args: Sequence[str] | None = None) -> int:
             run(folder, 60 * options.minutes, options.seed, Record(file), stop)
     except (SoakError, OSError, ValueError) as error:
         return fail("soak", error)
-    for name in (FRAMES, LENS):
+    for name in (FRAMES, LENS, SENSORS):
         (folder / name).unlink()
     lines = read(folder / RECORD)
     sent = [int(line) for line in (folder / SENT).read_text(encoding="utf-8").split()]

@@ -1,4 +1,7 @@
-"""The soak's camera process: frames rendered beforehand, at 30 Hz, through the lens whose number a file names."""
+"""The soak's camera process: frames rendered beforehand, at 30 Hz, through the lens whose number a file names.
+
+The robot's other sensors go with it: what they say of a frame is out before its first image.
+"""
 
 import sys
 import time
@@ -21,6 +24,7 @@ from mono_depth_ros.ros.qos import OUTPUT
 from test.rooms.flight import Flight
 from test.rooms.renderer import Renderer
 from test.rooms.room import Room
+from test.soak.sensors import Sensors, samples
 
 RATE = 30.0  # frames a second
 FRAME_ID = "camera_optical_frame"
@@ -35,6 +39,7 @@ LENSES = (
 
 _ROOM, _FRAMES = 7, 10
 _PERIOD = 0.4  # seconds of flight between two frames
+_REPEATED = 3  # images of each; the other sensors speak once, 10 times a second
 
 
 def render_frames(path: Path) -> None:
@@ -42,12 +47,17 @@ def render_frames(path: Path) -> None:
     room = Room(_ROOM)
     flight = Flight(room, 0)
     poses = [flight.pose(_PERIOD * number) for number in range(_FRAMES)]
-    pictures = {}
+    places = np.tile(np.eye(4), (_FRAMES, 1, 1))
+    for place, pose in zip(places, poses, strict=True):
+        place[:3, :3], place[:3, 3] = pose.rotation, pose.position
+    arrays = {"poses": places}
     for number, lens in enumerate(LENSES):
         pinhole = CameraModel(lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy)
         renderer = Renderer(pinhole.rays())
-        pictures[str(number)] = np.stack([renderer.render(room, pose)[0] for pose in poses])
-    np.savez(path, **pictures)  # type: ignore[arg-type]
+        views = [renderer.render(room, pose) for pose in poses]
+        arrays[f"rgb{number}"] = np.stack([rgb for rgb, _ in views])
+        arrays[f"depth{number}"] = np.stack([samples(depth) for _, depth in views])
+    np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -57,12 +67,13 @@ def main(args: Sequence[str] | None = None) -> int:
         frames = Path(node.declare_parameter("frames", "").value)
         sent = Path(node.declare_parameter("sent", "").value)
         lens = Path(node.declare_parameter("lens", "").value)
-        with np.load(frames, allow_pickle=False) as pictures, open(sent, "a", encoding="utf-8") as log:
-            _play(node, [pictures[str(number)] for number in range(len(LENSES))], lens, log, stop)
+        sensors = Sensors(node, Path(node.declare_parameter("sensors", "").value))
+        with np.load(frames, allow_pickle=False) as file, open(sent, "a", encoding="utf-8") as log:
+            _play(node, dict(file), lens, sensors, log, stop)
     return 0
 
 
-def _play(node: Node, pictures: list[NDArray[np.uint8]], lens: Path, log: TextIO, stop: StopRequest) -> None:
+def _play(node: Node, arrays: dict[str, NDArray], lens: Path, sensors: Sensors, log: TextIO, stop: StopRequest) -> None:
     image = node.create_publisher(Image, "image", OUTPUT)
     info = node.create_publisher(CameraInfo, "camera_info", OUTPUT)
     due, number = time.monotonic(), 0
@@ -72,8 +83,11 @@ def _play(node: Node, pictures: list[NDArray[np.uint8]], lens: Path, log: TextIO
         header = Header(stamp=Time(sec=stamp // 10**9, nanosec=stamp % 10**9), frame_id=FRAME_ID)
         log.write(f"{stamp}\n")
         log.flush()  # before it goes out: a killed process keeps nothing back
+        shown = number // _REPEATED % _FRAMES
+        if number % _REPEATED == 0:
+            sensors.publish(header, arrays[f"depth{chosen}"][shown], LENSES[chosen], arrays["poses"][shown])
         info.publish(raw_camera_info(header, LENSES[chosen]))
-        image.publish(rgb_message(header, pictures[chosen][number % _FRAMES]))
+        image.publish(rgb_message(header, arrays[f"rgb{chosen}"][shown]))
         due, number = max(due + 1 / RATE, time.monotonic() - 1 / RATE), number + 1
 
 

@@ -19,7 +19,7 @@ from sensor_msgs.msg import Image
 
 from mono_depth_ros.ros.outputs import DEPTH, TYPES
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
-from test.soak.record import DEPTHS, REPORT, Record
+from test.soak.record import ANCHORS, DEPTHS, REPORT, Record
 
 COUNTS = (RECEIVED, PUBLISHED, DROPPED, REJECTED, FAILED, LOST)
 NODE = "/depth_node"
@@ -127,6 +127,7 @@ class Driver:
             "state": areas["node"]["state"],
             "publishers": int(image.get("publishers", 0)),
             "subscribed": areas["outputs"]["subscribed"],
+            ANCHORS: sum(int(facts["used"]) for facts in areas.values() if "used" in facts),
             **{name: int(image[name]) for name in COUNTS},
         }
         self._record.write(REPORT, session=self.session, **self._report)

@@ -11,11 +11,13 @@ from rclpy.qos import qos_profile_parameters
 from demo.children import interrupt
 from mono_depth_ros.ros.outputs import TYPES
 from mono_depth_ros.ros.statistics import PUBLISHED, RECEIVED
+from test.soak import sensors
 from test.soak.camera import LENSES
 from test.soak.driver import Driver
 from test.soak.process import Mortal
 
-FRAMES, SENT, LENS, CAMERA_LOG, CONSUMER_LOG = "frames.npz", "sent.csv", "lens", "camera.log", "consumer.log"
+FRAMES, SENT, LENS, SENSORS = "frames.npz", "sent.csv", "lens", "sensors"
+CAMERA_LOG, CONSUMER_LOG = "camera.log", "consumer.log"
 
 # What the events change, as it is by default.
 _DEFAULTS: dict[str, Any] = {
@@ -57,7 +59,9 @@ class Events:
         self._driver, self._choose = driver, choose
         self._children, self._environ, self._folder = children, environ, folder
         self._consumer: Mortal | None = None
+        self._states = dict.fromkeys(sensors.TOPICS, sensors.RIGHT)
         self._use_lens(0)
+        self._use_sensors()
         self._camera = self._started_camera()
         self.held_by_killed: frozenset[str] = frozenset()
         self.kinds: dict[str, Callable[[], str]] = {
@@ -65,6 +69,7 @@ class Events:
             "legal value": self._legal,
             "illegal value": self._illegal,
             "lens": self._lens,
+            "sensor": self._sensor,
             "camera killed": self._camera_killed,
             "pause": self._pause,
             "reload": self._reload,
@@ -101,6 +106,8 @@ class Events:
             self._driver.subscribe(topic)
         self._set(_DEFAULTS)
         self._use_lens(0)
+        self._states = dict.fromkeys(sensors.TOPICS, sensors.RIGHT)
+        self._use_sensors()
         self._transitions("deactivate", "cleanup")
         cleaned_up()
         self._transitions("configure", "activate")
@@ -144,6 +151,13 @@ class Events:
 
     def _lens(self) -> str:
         return self._use_lens(self._choose.randrange(len(LENSES)))
+
+    def _sensor(self) -> str:
+        """Comes, goes, or says what is wrong."""
+        topic, state = self._choose.choice(sensors.TOPICS), self._choose.choice(sorted(sensors.STATES))
+        self._states[topic] = state
+        self._use_sensors()
+        return f"{topic}: {state}"
 
     def _camera_killed(self) -> str:
         self._driver.session += 1
@@ -205,14 +219,21 @@ class Events:
         return f"{values} accepted"
 
     def _use_lens(self, number: int) -> str:
-        new = self._folder / f"{LENS}.new"
-        new.write_text(str(number))
-        new.replace(self._folder / LENS)  # at once, so that the camera never reads half of it
+        self._tell(LENS, str(number))
         lens = LENSES[number]
         return f"{lens.width}x{lens.height}, fx {lens.fx:g}, {lens.distortion_model or 'no distortion'}"
 
+    def _use_sensors(self) -> None:
+        self._tell(SENSORS, "\n".join(self._states[topic] for topic in sensors.TOPICS))
+
+    def _tell(self, file: str, text: str) -> None:
+        """Tell the camera's process; at once, so that it never reads half of it."""
+        new = self._folder / f"{file}.new"
+        new.write_text(text)
+        new.replace(self._folder / file)
+
     def _started_camera(self) -> Mortal:
-        files = {"frames": FRAMES, "sent": SENT, "lens": LENS}
+        files = {"frames": FRAMES, "sent": SENT, "lens": LENS, "sensors": SENSORS}
         args = [part for name, file in files.items() for part in ("-p", f'{name}:="{self._folder / file}"')]
         log = self._folder / CAMERA_LOG
         return Mortal(self._children, self._environ, "test.soak.camera", ["--ros-args", *args], log)

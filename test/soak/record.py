@@ -9,6 +9,7 @@ from typing import Any, TextIO
 START, END = "start", "end"
 EVENT, SAMPLE, REPORT, DEPTHS = "event", "sample", "report", "depths"
 CALM, STEADY = "calm", "steady"  # stretches in the reference state: after each round, and in the end
+ANCHORS = "anchors"  # in a report: how many corrected the last frame
 BARE = "bare"  # a sample of the node with nothing configured, before each of them
 
 Line = dict[str, Any]

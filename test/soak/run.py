@@ -20,6 +20,7 @@ from test.soak.camera import render_frames
 from test.soak.driver import Driver
 from test.soak.events import FRAMES, Events, UnexpectedAnswer
 from test.soak.record import BARE, CALM, END, EVENT, SAMPLE, START, STEADY, Record
+from test.soak.sensors import PARAMETERS
 from test.soak.verdicts import WARM_UP
 
 NODE_LOG = "depth_node.log"
@@ -33,7 +34,7 @@ _PAUSES = 24  # of the longest, a round
 _SHORTEST_PAUSE = 0.1  # seconds; between any two events of the warm-up, so that it meets what is to come
 # How often each kind comes before all begin anew.
 _DECK = {"subscriber": 4, "legal value": 2, "illegal value": 2, "lens": 2, "impossible": 1, "pause": 1, "reload": 1}
-_DECK |= {"consumer": 1, "camera killed": 1}
+_DECK |= {"sensor": 6, "consumer": 1, "camera killed": 1}
 # glibc keeps what is freed for later, more or less by chance. Told to give it back, it lets us measure what is held.
 _MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
 _MALLOC |= {"NUMPY_MADVISE_HUGEPAGE": "0"}  # and whether an array gets pages of 2 MB is chance as well
@@ -52,7 +53,8 @@ def run(folder: Path, seconds: float, seed: int, record: Record, stop: StopReque
     os.environ.update(environ)  # for the driver, which lives in this process
     choose = random.Random(seed)
     with ExitStack() as children:
-        node = start(children, environ | _MALLOC, "mono_depth_ros.ros", ["--ros-args"], folder / NODE_LOG)
+        given = [part for name, value in PARAMETERS.items() for part in ("-p", f"{name}:={value}")]
+        node = start(children, environ | _MALLOC, "mono_depth_ros.ros", ["--ros-args", *given], folder / NODE_LOG)
         children.callback(interrupt, node, _LONGEST_END)
         _wait_until_active(node, folder / NODE_LOG, stop)
         made = process.shared_memory_of(node.pid)

@@ -37,7 +37,7 @@ def test_a_short_soak_keeps_every_promise_and_leaves_its_record(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     verdicts = json.loads((folder / "soak.json").read_text())["verdicts"]
     kept = {verdict["promise"]: verdict["kept"] for verdict in verdicts}
-    assert len(kept) == 14 and False not in kept.values()
+    assert len(kept) == 15 and False not in kept.values()
     assert kept["every frame received has one end"] and kept["depth flows again after each disturbance"]
     assert kept["the node ends with exit code 0 on SIGINT"] and kept["it leaves nothing in /dev/shm"]
     events = {line["event"] for line in read(folder / "record.jsonl") if line["kind"] == "event"}
@@ -47,7 +47,7 @@ def test_a_short_soak_keeps_every_promise_and_leaves_its_record(tmp_path):
 
 
 def report(t, received, state="active", session=0, **counts):
-    ends = {"published": received, "dropped": 0, "rejected": 0, "failed": 0, "lost": 0} | counts
+    ends = {"published": received, "dropped": 0, "rejected": 0, "failed": 0, "lost": 0, "anchors": 40} | counts
     line = {"kind": "report", "t": t, "stamp": t * SECOND, "state": state, "publishers": 1, "session": session}
     return line | {"received": received} | ends
 
@@ -159,6 +159,14 @@ def test_depth_that_stops_in_one_calm_part_is_found():
         elif line["kind"] == "report" and line["t"] >= 80:
             line["dropped"], line["published"] = 150, line["received"] - 150
     assert broken(lines, sent) == ["depth flows again after each disturbance"]
+
+
+def test_sensors_that_stay_unused_are_found():
+    lines, sent = record()
+    for line in lines:
+        if line["kind"] == "report" and line["t"] >= 150:
+            line["anchors"] = 0
+    assert broken(lines, sent) == ["sensors that are right again correct the depth"]
 
 
 def test_a_soak_that_was_cut_off_is_judged_as_far_as_it_went(tmp_path):

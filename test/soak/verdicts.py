@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 from statistics import median
 
 from mono_depth_ros.ros.statistics import DROPPED, FAILED, LOST, PUBLISHED, RECEIVED, REJECTED
-from test.soak.record import BARE, CALM, DEPTHS, END, EVENT, REPORT, SAMPLE, STEADY, Line, of_kind
+from test.soak.record import ANCHORS, BARE, CALM, DEPTHS, END, EVENT, REPORT, SAMPLE, STEADY, Line, of_kind
 
 GROWTH = 0.01  # of memory after the warm-up
 WARM_UP = 0.25  # share of the values
@@ -35,6 +35,7 @@ def judge(lines: list[Line], sent: Sequence[int]) -> list[Verdict]:
         _none_failed(of_kind(lines, REPORT)),
         _depths_are_of_frames(of_kind(lines, DEPTHS), sent),
         _frames_flow(lines),
+        _sensors_correct(lines),
         _answers(of_kind(lines, EVENT)),
         _memory("its own memory is flat, cleaned up", [bare["private"] for bare in of_kind(lines, BARE)]),
         _memory("its own memory is flat, at work", reference(lines, "private")),
@@ -133,6 +134,23 @@ def _frames_flow(lines: list[Line]) -> Verdict:
         return Verdict(promise, "too short to tell", None)
     found = f"{median(rates):.1f} depth images a second in calm, {min(rates):.1f} in the worst round"
     return Verdict(promise, found, min(rates) > 0)
+
+
+def _sensors_correct(lines: list[Line]) -> Verdict:
+    """Anchors are used in the last stretch of calm, in which all sensors are right, whatever they said before."""
+    promise = "sensors that are right again correct the depth"
+    if not (used := steady_reports(lines)):
+        return Verdict(promise, "too short to tell", None)
+    share = sum(number > 0 for number in used) / len(used)
+    return Verdict(
+        promise, f"anchors in {share:.0%} of {len(used)} reports at the end, {median(used):g} each", share > 0
+    )
+
+
+def steady_reports(lines: list[Line]) -> list[int]:
+    """Anchors in each report of the last, long stretch of calm; nothing where that was none."""
+    stretches = [calm for calm in of_kind(lines, STEADY) if calm["t"] - calm["since"] >= _LONG]
+    return [r[ANCHORS] for calm in stretches for r in of_kind(lines, REPORT) if calm["since"] <= r["t"] <= calm["t"]]
 
 
 def _answers(events: list[Line]) -> Verdict:
