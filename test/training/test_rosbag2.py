@@ -182,6 +182,15 @@ def test_depth_encodings(tmp_path, depth):
     np.testing.assert_allclose(Rosbag2(bag, COLOR, DEPTH, INFO)[0].depth, plane_depth(CAMERA), atol=0.00051)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "encoding", "metre"), [(5 * millimetres(), "16UC1", 5000), (millimetres() * 1.0, "32FC1", 1000)]
+)
+def test_depth_in_another_unit_is_right_where_it_is_named(tmp_path, pixels, encoding, metre):
+    pixels = pixels.astype(np.float32 if encoding == "32FC1" else np.uint16)
+    bag = write_bag(tmp_path / "bag", one_pair(image(START, RGB, "rgb8"), image(START, pixels, encoding)))
+    np.testing.assert_allclose(Rosbag2(bag, COLOR, DEPTH, INFO, metre=metre)[0].depth, plane_depth(CAMERA), atol=1e-3)
+
+
 def test_nan_infinite_and_negative_depth_is_unknown(tmp_path):
     depth = plane_depth(CAMERA)
     depth[3, :4] = np.nan, np.inf, -np.inf, -1

@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
 
@@ -34,6 +35,7 @@ class Rosbag2(RgbdDataset):
         tolerance: seconds between the stamps of a pair, at most.
         rows: half-open ranges of positions among the pairs, in order of time.
         every: of those, take every n-th; 30 frames a second of one room differ little.
+        metre: units of the depth that make a metre, where they are not REP-118's; None is those, doubted.
 
     Raises FileNotFoundError or ValueError for a missing or broken bag or topic.
     """
@@ -47,8 +49,9 @@ class Rosbag2(RgbdDataset):
         tolerance: float = 0.02,
         rows: Sequence[tuple[int, int]] | None = None,
         every: int = 1,
+        metre: float | None = None,
     ) -> None:
-        self.source, self.color, self.depth = locate(bag), color, depth
+        self.source, self.color, self.depth, self.metre = locate(bag), color, depth, metre
         _, first_info = next(self._messages(camera_info), (0, None))
         if first_info is None:
             raise ValueError(f"{self.source}: {camera_info}: found no message, expected at least one CameraInfo")
@@ -69,8 +72,15 @@ class Rosbag2(RgbdDataset):
         color_time, depth_time = self.pairs[index]
         sources = f"{self.source}: {self.color} at {color_time}", f"{self.source}: {self.depth} at {depth_time}"
         rgb = self._decoded(partial(bags.decode_color, white=self._white), self.color, color_time)
-        depth = self._decoded(bags.decode_depth, self.depth, depth_time)
+        depth = self._decoded(self._metres, self.depth, depth_time)
         return checked_frame(f"{self.source.name}/{color_time}", rgb, depth, self.camera, sources)
+
+    def _metres(self, message: Any) -> NDArray[np.float32]:
+        depth = bags.decode_depth(message)
+        if self.metre is None:
+            return depth
+        encoding = getattr(message, "encoding", "") or message.format
+        return depth * np.float32((1 if encoding.startswith("32FC1") else 1000) / self.metre)
 
     def _found_white(self) -> WhiteLevel:
         """White of a 16-bit colour topic, from frames spread over the bag: the same for each, in whatever order."""
