@@ -33,6 +33,8 @@ from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Laps
 
 DEFAULT_OUTPUTS = (DEPTH, CAMERA_INFO, POINTS, SCAN)
+# Parameters that have the node listen to other sensors.
+_SENSORS = ("anchor_points", "anchor_range", "anchor_scan", "landmarks", "odometry")
 
 
 @dataclass
@@ -54,7 +56,9 @@ class Player:
     """Plays the images of one topic through the node's own pipeline, without a graph and its clock."""
 
     def __init__(self, source: Path, settings: Settings, report: Callable[[str], Any]) -> None:
-        """Load the network and find the camera. Raises SourceError and what the estimator raises."""
+        """Load the network and find the camera. Raises SourceError, ValueError and what the estimator raises."""
+        if asked := [name for name in _SENSORS if getattr(settings, name)]:
+            raise ValueError(f"{', '.join(asked)}: found true, expected false: a bag is played without other sensors")
         self._source, self._reader = source, bag.open_bag(source)
         self.image = bag.color_topic(self._reader)
         problems = Problems(warn=report, error=report)

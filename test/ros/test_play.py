@@ -93,6 +93,7 @@ def test_without_a_camera_there_is_no_metric_depth(play, tmp_path, capsys):
         (("--outputs", "deepness"), "--outputs: found deepness, expected some of depth"),
         (("-p", "max_deepness:=1"), "--param: found 'max_deepness:=1', expected NAME:=VALUE"),
         (("-p", "max_depth:=far"), "--param max_depth: found 'far', expected float"),
+        (("-p", "landmarks:=true"), "landmarks: found true, expected false: a bag is played without other sensors"),
         (("-p", "min_depth:=20.0"), "min_depth: found 20.0, expected less than max_depth"),
     ],
 )
