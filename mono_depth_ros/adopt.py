@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto, compose, parser
 
 from mono_depth_ros import checkpoint
@@ -62,9 +61,8 @@ def adopt(
     if (beside := Path(path).with_suffix(".onnx")).resolve() == Path(network).resolve():
         raise AdoptError(f"{path}: its graph would be written over {beside}; expected another name than the network's")
     try:
+        onnx.checker.check_model(network)
         content = wrapped(onnx.load(network), info, channel_order, output).SerializeToString()
-    except DecodeError as error:
-        raise AdoptError(f"{network}: expected an ONNX file, found {error}") from error
     except (AdoptError, onnx.checker.ValidationError) as error:
         raise AdoptError(f"{network}: {error}") from error
     depth, _ = OpenVinoBackend(content).infer(np.zeros((*info.input_size, 3), np.uint8), info.input_size)

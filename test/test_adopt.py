@@ -135,7 +135,7 @@ def test_a_graph_that_is_no_depth_network_is_named(tmp_path):
     with pytest.raises(AdoptError, match=r"expected one input \(N, 3, H, W\), found image \[1, None, None, 3\]"):
         adopt(sealed.path.with_suffix(".onnx"), info_of("metres"), tmp_path / "again.safetensors")
     (tmp_path / "text.onnx").write_text("no graph")
-    with pytest.raises(AdoptError, match=r"text.onnx: expected an ONNX file, found"):
+    with pytest.raises(AdoptError, match="text.onnx: Unable to parse"):
         adopt(tmp_path / "text.onnx", info_of("metres"), tmp_path / "n.safetensors")
 
 
