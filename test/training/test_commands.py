@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from string import Template
 
 import pytest
 
@@ -12,6 +13,7 @@ from training.module import DepthModule
 
 _LINES = (REPOSITORY / "docs/training.md").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
 COMMANDS = [line.partition("#")[0].strip() for line in _LINES if re.match(r"\s*(torchrun|python -m training) ", line)]
+VARIABLES = {found[1]: found[2] for line in _LINES if (found := re.fullmatch(r'\s*([A-Z]+)="?(.*?)"?', line))}
 LIGHTNING = [line for line in COMMANDS if re.search(r" training (fit|validate|test) ", line)]
 
 
@@ -27,7 +29,9 @@ class Parsed(DepthCLI):
 
 def parsed(command, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    words = shlex.split(command.replace("$C/", "training/configs/"))
+    while "$" in command:
+        command = Template(command).substitute(VARIABLES)
+    words = shlex.split(command)
     arguments = words[words.index("training") + 1 :]
     return Parsed(DepthModule, RgbdData, args=arguments, seed_everything_default=0).config[arguments[0]]
 
