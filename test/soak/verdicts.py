@@ -11,7 +11,8 @@ from test.soak.record import ANCHORS, BARE, CALM, DEPTHS, END, EVENT, REPORT, SA
 GROWTH = 0.01  # of memory after the warm-up
 WARM_UP = 0.25  # share of the values
 _FEWEST = 9  # values after it, three in each third
-_LONG = 60  # seconds
+_LONG = 60  # seconds of calm, for memory
+_SETTLED = 20  # seconds of calm, for sensors to be believed again
 _IN_HAND = 2  # frames: one in work, one that waits
 _IN_FLIGHT = 2  # frames at either end of a stretch: sent but not counted yet
 
@@ -149,7 +150,7 @@ def _sensors_correct(lines: list[Line]) -> Verdict:
 
 def steady_reports(lines: list[Line]) -> list[int]:
     """Anchors in each report of the last, long stretch of calm; nothing where that was none."""
-    stretches = [calm for calm in of_kind(lines, STEADY) if calm["t"] - calm["since"] >= _LONG]
+    stretches = [calm for calm in of_kind(lines, STEADY) if calm["t"] - calm["since"] >= _SETTLED]
     return [r[ANCHORS] for calm in stretches for r in of_kind(lines, REPORT) if calm["since"] <= r["t"] <= calm["t"]]
 
 
