@@ -26,7 +26,7 @@ def test_a_short_soak_keeps_every_promise_and_leaves_its_record(tmp_path):
         "-m",
         "test.soak",
         "--minutes",
-        "0.4",
+        "0.6",
         "--output",
         folder,
         "--report",
