@@ -19,8 +19,9 @@ import numpy as np
 from mono_depth_ros.errors import MonoDepthError
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
-# What ships, by name: one network, and the (height, width) that it gets. More pixels: finer things, and more time.
-SHIPPED = {"fast": (256, 320), "accurate": (320, 416)}
+# What ships, by name: one network, the (height, width) that it gets, and by what its metres are multiplied then. More
+# pixels show it finer things and take more time; and shown larger, it takes a scene for a little farther than it is.
+SHIPPED = {"fast": ((256, 320), 1.0), "accurate": ((320, 416), 0.96)}
 FORMAT = 1
 STRIDE = 32
 OUTPUT_KINDS = ("metres", "log-metres", "disparity", "relative")
@@ -97,13 +98,15 @@ class Checkpoint:
     """A verified checkpoint on disk.
 
     ``sha256`` covers the metadata and the weights. ``input_size`` is (height, width) of what the network gets unless
-    another is asked for: that of the metadata, or of a name in `SHIPPED`.
+    another is asked for; its metres at that size are to be multiplied by ``share``. The metadata's and 1, or those of a
+    name in `SHIPPED`.
     """
 
     path: Path
     info: CheckpointInfo
     sha256: str
     input_size: tuple[int, int]
+    share: float = 1.0
 
     def weights(self) -> dict[str, np.ndarray]:
         """The network's state by name; floating-point arrays as float32."""
@@ -157,7 +160,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Checkpoint:
         info = CheckpointInfo(**header)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: bad metadata: {error}; export the checkpoint again") from error
-    return Checkpoint(file, info, found, SHIPPED.get(name, info.input_size))
+    return Checkpoint(file, info, found, *SHIPPED.get(name, (info.input_size, 1.0)))
 
 
 def save(
