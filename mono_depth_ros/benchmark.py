@@ -28,7 +28,7 @@ def measure(checkpoint: Checkpoint, machine: Machine, seconds: float) -> str:
     Returns:
         a table in Markdown: milliseconds a frame (median), by backend and (height x width).
     """
-    native, multiple = checkpoint.input_size, checkpoint.info.multiple
+    native, multiple = checkpoint.info.input_size, checkpoint.info.multiple
     sizes = [input_size(native, scale, multiple) for scale in SCALES] if multiple else [native]
     rows = []
     for choice in select.available(machine, bool(checkpoint.info.int8_sha256)):

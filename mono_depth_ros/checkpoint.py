@@ -19,9 +19,8 @@ import numpy as np
 from mono_depth_ros.errors import MonoDepthError
 
 SHIPPED_FOLDER = Path(__file__).parent / "weights"
-# What ships, by name: one network, the (height, width) that it gets, and by what its metres are multiplied then. More
-# pixels show it finer things and take more time; and shown larger, it takes a scene for a little farther than it is.
-SHIPPED = {"fast": ((256, 320), 1.0), "accurate": ((320, 416), 0.96)}
+# What ships, by name: stems of files.
+SHIPPED = {"fast": "mono_depth_lite2", "accurate": "mono_depth_lite2_accurate"}
 FORMAT = 1
 STRIDE = 32
 OUTPUT_KINDS = ("metres", "log-metres", "disparity", "relative")
@@ -95,18 +94,11 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint on disk.
-
-    ``sha256`` covers the metadata and the weights. ``input_size`` is (height, width) of what the network gets unless
-    another is asked for; its metres at that size are to be multiplied by ``share``. The metadata's and 1, or those of a
-    name in `SHIPPED`.
-    """
+    """A verified checkpoint on disk. ``sha256`` covers the metadata and the weights."""
 
     path: Path
     info: CheckpointInfo
     sha256: str
-    input_size: tuple[int, int]
-    share: float = 1.0
 
     def weights(self) -> dict[str, np.ndarray]:
         """The network's state by name; floating-point arrays as float32."""
@@ -126,21 +118,18 @@ class Checkpoint:
         return _verified(self.path.with_suffix(".int8.onnx"), self.info.int8_sha256, advice)
 
 
-def shipped(folder: Path = SHIPPED_FOLDER) -> Path:
-    """The checkpoint that ships with the package. Raises `CheckpointError` unless there is exactly one."""
-    found = sorted(folder.glob("*.safetensors"))
-    if len(found) != 1:
-        names = ", ".join(p.name for p in found) or "none"
-        raise CheckpointError(
-            f"{folder}: expected one shipped checkpoint, found {names}; install the package again or name one"
-        )
-    return found[0]
+def shipped(name: str = "fast", folder: Path = SHIPPED_FOLDER) -> Path:
+    """The checkpoint of this name in `SHIPPED`. Raises `CheckpointError` where it is not there."""
+    file = folder / f"{SHIPPED[name]}.safetensors"
+    if not file.is_file():
+        raise CheckpointError(f"{file}: the checkpoint {name!r} is missing; install the package again or name a file")
+    return file
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Checkpoint:
     """Open and verify a checkpoint: a file, or a name in `SHIPPED`; ``None`` is ``fast``. Raises `CheckpointError`."""
     name = os.fspath(path or "fast")
-    file = shipped() if name in SHIPPED else Path(name)
+    file = shipped(name) if name in SHIPPED else Path(name)
     header, tensors = _read(file)
     stated = header.pop("sha256", None)
     if (version := header.get("format")) != FORMAT:
@@ -160,7 +149,7 @@ def load(path: str | os.PathLike[str] | None = None) -> Checkpoint:
         info = CheckpointInfo(**header)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{file}: bad metadata: {error}; export the checkpoint again") from error
-    return Checkpoint(file, info, found, *SHIPPED.get(name, (info.input_size, 1.0)))
+    return Checkpoint(file, info, found)
 
 
 def save(
@@ -192,7 +181,7 @@ def save(
     for suffix, content in contents.items():
         if content:
             _replace(path.with_suffix(suffix), content)
-    return Checkpoint(path, info, seal, info.input_size)
+    return Checkpoint(path, info, seal)
 
 
 def _stored(name: str, array: np.ndarray) -> np.ndarray:

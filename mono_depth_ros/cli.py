@@ -213,7 +213,7 @@ def run_info(options: argparse.Namespace) -> None:
     rows = {
         "sha256": checkpoint.sha256,
         "architecture": ", ".join(f"{k}={v}" for k, v in info.architecture.items()),
-        "input size": "{}x{} (height x width)".format(*checkpoint.input_size),
+        "input size": "{}x{} (height x width)".format(*info.input_size),
         "output": info.output_kind,
         "focal length": f"{info.focal_length:g} px at that size" if info.focal_length else "any",
         "range": f"to {info.max_depth:g} m with that lens",
@@ -229,7 +229,7 @@ def run_info(options: argparse.Namespace) -> None:
     request = (options.backend, options.device, options.precision)
     for name, value in rows.items():
         print(f"{name:15}{value or '-'}")
-    _, taken = select.start(checkpoint, checkpoint.input_size, *request, options.threads, here)
+    _, taken = select.start(checkpoint, checkpoint.info.input_size, *request, options.threads, here)
     print(f"{'taken':15}{taken}")
     for choice in select.candidates(here, bool(info.int8_sha256), *request):
         if (choice.backend, choice.device) != (taken.backend, taken.device):
@@ -251,7 +251,7 @@ def run_export(options: argparse.Namespace) -> None:
         file.write_bytes(export.to_onnx(restore(checkpoint), checkpoint.info))
     else:
         export.to_openvino(checkpoint.onnx(), file, options.input_size)
-    size = tuple(options.input_size or checkpoint.input_size)
+    size = tuple(options.input_size or checkpoint.info.input_size)
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     reference = TorchBackend(restore(checkpoint), checkpoint.info)
     difference = export.require_parity(reference, OpenVinoBackend(file), [noise])
@@ -289,7 +289,7 @@ def run_quantize(options: argparse.Namespace) -> None:
     frames = []
     for index, frame in enumerate(tqdm(islice(source.frames(), last), total=last, unit=" frames")):
         if index in picked:
-            truth, size = source.truth(index), checkpoint.input_size
+            truth, size = source.truth(index), checkpoint.info.input_size
             frames.append(CalibrationFrame.shrunk(frame.rgb, source.camera, truth, size))
     saved, judgement = quantize(checkpoint, frames, options.output)
     print(f"{saved.path}: {judgement}")

@@ -36,7 +36,7 @@ class DepthEstimator:
         self.checkpoint = checkpoint
         self.backend = backend
         self.choice: select.Choice | None = None
-        self.input_size = input_size or checkpoint.input_size
+        self.input_size = input_size or checkpoint.info.input_size
         self.timings = {"network": 0.0, "scale": 0.0}
         self.retried = 0
         self._threads = 0
@@ -71,7 +71,7 @@ class DepthEstimator:
         """
         loaded = checkpoints.load(checkpoint)
         info = loaded.info
-        budget = input_size or loaded.input_size
+        budget = input_size or info.input_size
         if not info.multiple and budget != info.input_size:
             raise ValueError(f"input_size: found {budget}, expected {info.input_size}: the network takes that alone")
         size = network_size(*budget, budget, info.multiple)
@@ -147,8 +147,7 @@ class DepthEstimator:
         """Metres per metre of canonical depth in an image of (height, width); see the function of this name."""
         info = self.checkpoint.info
         size = network_size(*image_size, self.input_size, info.multiple)
-        share = self.checkpoint.share if self.input_size == self.checkpoint.input_size else 1.0
-        return share * metric_scale(image_size, size, info, camera)
+        return metric_scale(image_size, size, info, camera)
 
     def fall_back(self) -> None:
         """Leave a backend that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""

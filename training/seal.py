@@ -23,7 +23,7 @@ from training.report import require_truth
 def main(arguments: list[str]) -> None:
     """Seal what a training run left."""
     parser = argparse.ArgumentParser(prog="python -m training seal", description=__doc__)
-    parser.add_argument("--config", type=Path, required=True, help="the run's configuration")
+    parser.add_argument("--config", action="append", required=True, help="the run's configuration; repeatable")
     parser.add_argument("--ckpt_path", required=True, help="its checkpoint, such as checkpoints/best.ckpt, or a mean")
     parser.add_argument("--output", type=Path, required=True, help="NAME.safetensors; NAME.onnx is written beside it")
     parser.add_argument("--ancestors", nargs="*", default=[], help="sealed checkpoints it began from, for their data")
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
     there = next((file for suffix in written if (file := output.with_suffix(suffix)).exists()), None)
     if output.suffix != ".safetensors" or there or not output.parent.is_dir():
         parser.error(f"--output: found {there or output}, expected a new NAME.safetensors in a folder that is there")
-    cli = assemble([f"--config={options.config}", *overrides, "--model.loss.weights.perceptual=0"])
+    cli = assemble([*(f"--config={config}" for config in options.config), *overrides, "--model.loss.weights.perceptual=0"])
     if not isinstance(cli.model.network, DepthNetwork):
         raise ValueError(f"seal: found a {type(cli.model.network).__name__}, expected the paper's network")
     inherited = [frames for file in options.ancestors for frames in load(file).info.data]

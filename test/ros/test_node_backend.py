@@ -31,7 +31,7 @@ NodeEstimator.__init__ = load_with_stand_in
 
 def test_a_checkpoint_is_chosen_by_its_name(peer):
     with DepthNode(checkpoint="accurate") as node:
-        node.expect_log("input size 416x320")
+        node.expect_log("checkpoint mono_depth_lite2_accurate.safetensors")
         node.expect_active()
         peer.depths = peer.watch(Image, "depth")
         peer.connect()
