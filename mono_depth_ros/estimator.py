@@ -122,7 +122,7 @@ class DepthEstimator:
 
         # Depth as this camera sees it: farther in proportion to its focal length.
         if info.is_metric:
-            scale = self.metric_scale(image_size, camera)
+            scale = metric_scale(image_size, size, info, camera)
             np.multiply(depth, np.float32(scale), out=depth)
             np.clip(depth, np.float32(MIN_DEPTH), np.float32(info.max_depth * scale), out=depth)
         _enlarge(depth, out.depth)
@@ -142,12 +142,6 @@ class DepthEstimator:
         prediction = blinded(prediction, why) if why else prediction
         self.timings.update(network=inferred - started, scale=perf_counter() - inferred)
         return prediction
-
-    def metric_scale(self, image_size: tuple[int, int], camera: CameraModel | None) -> float:
-        """Metres per metre of canonical depth in an image of (height, width); see the function of this name."""
-        info = self.checkpoint.info
-        size = network_size(*image_size, self.input_size, info.multiple)
-        return metric_scale(image_size, size, info, camera)
 
     def fall_back(self) -> None:
         """Leave a backend that failed in mid-stream and start the best one on the CPU afresh. Raises `BackendError`."""

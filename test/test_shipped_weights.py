@@ -33,9 +33,9 @@ class Scored(NamedTuple):
     scale: np.ndarray
 
 
-@pytest.fixture(scope="module")
-def estimator():
-    return DepthEstimator.load()
+@pytest.fixture(scope="module", params=checkpoint.SHIPPED)
+def estimator(request):
+    return DepthEstimator.load(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +80,9 @@ def through_longer_lens(frame):
     return Frame(rgb, cv2.resize(frame.depth[window], (640, 480), interpolation=cv2.INTER_NEAREST_EXACT))
 
 
-def test_they_score_what_is_sealed_into_them(scored):
+def test_they_score_what_is_sealed_into_them(estimator, scored):
     """Through the engine that is chosen here, at bilinear full resolution: to 2 % what training measured."""
-    sealed = checkpoint.load(checkpoint.shipped()).info.metrics
+    sealed = estimator.checkpoint.info.metrics
     assert abs_rel(scored) == pytest.approx(sealed["AbsRel"], rel=0.02)
     rmse = np.mean([np.sqrt(np.mean((s.depth - s.truth) ** 2)) for s in scored])
     assert rmse == pytest.approx(sealed["RMSE"], rel=0.02)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from mono_depth_ros.backends import BackendError, NotFiniteError
 from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.checkpoint import CheckpointError
-from mono_depth_ros.estimator import DepthEstimator
+from mono_depth_ros.estimator import DepthEstimator, metric_scale, network_size
 from mono_depth_ros.fusion import Prior
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros.parameters import Settings
@@ -61,8 +61,10 @@ class NodeEstimator:
 
     def farthest(self, shape: tuple[int, ...], camera: CameraModel | None) -> float:
         """Metres beyond which a depth in an image of this (height, width) only says that it is far."""
-        scale = self._estimator.metric_scale((shape[0], shape[1]), camera)
-        return _SATURATED * self._estimator.checkpoint.info.max_depth * scale
+        info = self._estimator.checkpoint.info
+        image = shape[0], shape[1]
+        size = network_size(*image, self._estimator.input_size, info.multiple)
+        return _SATURATED * info.max_depth * metric_scale(image, size, info, camera)
 
     def prior(self) -> Prior:
         """What is known of the network's errors, for `fusion`."""
