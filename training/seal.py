@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> None:
     there = next((file for suffix in written if (file := output.with_suffix(suffix)).exists()), None)
     if output.suffix != ".safetensors" or there or not output.parent.is_dir():
         parser.error(f"--output: found {there or output}, expected a new NAME.safetensors in a folder that is there")
-    cli = assemble([*(f"--config={config}" for config in options.config), *overrides, "--model.loss.weights.perceptual=0"])
+    configs = [f"--config={config}" for config in options.config]
+    cli = assemble([*configs, *overrides, "--model.loss.weights.perceptual=0"])
     if not isinstance(cli.model.network, DepthNetwork):
         raise ValueError(f"seal: found a {type(cli.model.network).__name__}, expected the paper's network")
     inherited = [frames for file in options.ancestors for frames in load(file).info.data]
