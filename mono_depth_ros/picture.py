@@ -20,10 +20,16 @@ def flaw(rgb: np.ndarray) -> str:
     rows = rgb[:: max(1, len(rgb) // (2 * _THUMBNAIL[1]))]
     thumbnail = cv2.resize(rows, _THUMBNAIL, interpolation=cv2.INTER_AREA)
     values = np.maximum.reduce(cv2.split(thumbnail)).astype(np.int16)
-    dark, light, bright = np.percentile(values, (5, 80, 95))
+    dark, light, bright = _percentiles(values, 5, 80, 95)
     if light < _LEAST_BRIGHTNESS:
         return "black or far too dark: no light, or the lens is covered"
     if bright - dark < _LEAST_CONTRAST:
         return "white: overexposed" if dark > 255 - 2 * _LEAST_CONTRAST else "of one colour: covered, or no signal"
-    edge = max(np.percentile(np.abs(np.diff(values, axis=axis)), 99) for axis in (0, 1))
+    edge = max(*_percentiles(np.abs(np.diff(values, axis=0)), 99), *_percentiles(np.abs(np.diff(values, axis=1)), 99))
     return "without any edges: covered, or out of focus" if edge < _LEAST_EDGE * (bright - dark) else ""
+
+
+def _percentiles(values: np.ndarray, *shares: float) -> list[int]:
+    """Values below which so many per cent lie. np.percentile, which interpolates between two, takes three times as long."""
+    ordered = np.sort(values, axis=None)
+    return [int(ordered[round(share / 100 * (ordered.size - 1))]) for share in shares]
