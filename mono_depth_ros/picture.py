@@ -30,6 +30,6 @@ def flaw(rgb: np.ndarray) -> str:
 
 
 def _percentiles(values: np.ndarray, *shares: float) -> list[int]:
-    """Values below which so many per cent lie. np.percentile, which interpolates between two, takes three times as long."""
+    """Values below which so many per cent lie. np.percentile, which interpolates, takes three times as long."""
     ordered = np.sort(values, axis=None)
     return [int(ordered[round(share / 100 * (ordered.size - 1))]) for share in shares]
