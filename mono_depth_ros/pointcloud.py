@@ -147,6 +147,13 @@ class EdgeFilter:
         self._strip = (np.ones((strip, 1), dtype=np.uint8), np.ones((1, strip), dtype=np.uint8))
         self._scale = (camera.fy / limit, camera.fx / limit)
         self._finite, self._solid = np.empty((2, *shape), dtype=np.uint8)
+        self._firm = np.empty(shape, dtype=np.float32)
+
+    def firm(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The depth (height, width) with NaN where a pixel flies, good until the next call."""
+        self._firm.fill(np.nan)
+        cv2.copyTo(depth, self.solid(depth), dst=self._firm)
+        return self._firm
 
     def solid(self, depth: NDArray[np.float32]) -> NDArray[np.uint8]:
         """(height, width) uint8: 255 where no pixel flies, else 0. NaN, infinite and 0 pixels are no points, so 255."""

@@ -115,7 +115,7 @@ class ScanBuilder:
         if depth.shape != self._size:
             raise ValueError(f"depth: found {depth.shape}, expected the camera's {self._size}")
         if self._edges is not None:
-            depth = np.where(self._edges.solid(depth), depth, np.float32(np.nan))
+            depth = self._edges.firm(depth)
         seen = depth.ravel()[self._pixels]
         nearest = seen == -np.inf
         seen[~(seen > 0)] = np.nan

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image, LaserScan, PointCloud2
 from std_msgs.msg import Header
 
 from mono_depth_ros.camera import CameraModel
-from mono_depth_ros.pointcloud import CloudBuilder, placed
+from mono_depth_ros.pointcloud import CloudBuilder, EdgeFilter, placed
 from mono_depth_ros.poses import PoseUnknownError
 from mono_depth_ros.preview import DepthPreview
 from mono_depth_ros.ros import messages, px4
@@ -24,7 +24,9 @@ from mono_depth_ros.scan import ClearingPoints, Scan, ScanBuilder, for_mavlink
 AREA = "outputs"
 _NOTHING = 0.01  # of an output that is known; less says nothing
 _XYZ = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4")])
+_ALL = 90.0  # degrees of slant: the builders get a depth from which what flies has gone
 _Builder = TypeVar("_Builder")
+_Firm = Callable[[], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ class Composer:
     def compose(self, result: Result, settings: Settings, wanted: Collection[str]) -> dict[str, Any]:
         """Messages by topic. What cannot be made is left out and reported, as is what says nothing."""
         # What two topics need is made once.
-        depth, preview = cache(partial(self._depth, result, settings)), cache(partial(self._preview, result, settings))
+        depth, preview, firm = (
+            cache(partial(step, result, settings)) for step in (self._depth, self._preview, self._firm)
+        )
         make: dict[str, Callable[[], Any]] = {
             topics.CAMERA_INFO: lambda: messages.camera_info_message(result.header, result.camera),
             topics.DEPTH: depth,
@@ -68,10 +72,10 @@ class Composer:
             topics.COLOR: lambda: messages.rgb_message(result.header, preview()),
             topics.COMPRESSED_COLOR: lambda: messages.jpeg_message(result.header, preview()),
             topics.CONFIDENCE: partial(self._confidence, result),
-            topics.POINTS: partial(self._points, result, settings),
-            topics.CLEARING_POINTS: partial(self._clearing_points, result, settings),
-            topics.SCAN: partial(self._scan, result, settings),
-            topics.OBSTACLE_DISTANCE: partial(self._obstacle_distance, result, settings),
+            topics.POINTS: partial(self._points, result, settings, firm),
+            topics.CLEARING_POINTS: partial(self._clearing_points, result, settings, firm),
+            topics.SCAN: partial(self._scan, result, settings, firm),
+            topics.OBSTACLE_DISTANCE: partial(self._obstacle_distance, result, settings, firm),
         }
         if result.valid_share < _NOTHING:
             # Infinity says which way is free; in 16UC1 it is 0, as is NaN.
@@ -95,13 +99,19 @@ class Composer:
     def _preview(self, result: Result, settings: Settings) -> NDArray[np.uint8]:
         return self._built(DepthPreview, settings.min_depth, settings.max_depth).render(result.depth)
 
+    def _firm(self, result: Result, settings: Settings) -> NDArray[np.float32]:
+        """The depth without the pixels that hang at its edges, of which cloud, scan and clearing points are made."""
+        if settings.max_slant >= 90:
+            return result.depth
+        return self._built(EdgeFilter, result.camera, settings.max_slant).firm(result.depth)
+
     def _confidence(self, result: Result) -> Image | None:
         if result.confidence is None:
             self._problems.error(AREA, "confidence", f"{topics.CONFIDENCE}: this checkpoint predicts no confidence")
             return None
         return messages.confidence_message(result.header, result.confidence)
 
-    def _points(self, result: Result, settings: Settings) -> PointCloud2 | None:
+    def _points(self, result: Result, settings: Settings, firm: _Firm) -> PointCloud2 | None:
         confidence_field = settings.points_confidence and result.confidence is not None
         if settings.points_confidence and not confidence_field:
             self._problems.error(AREA, "field", "points_confidence: this checkpoint predicts no confidence; left out")
@@ -110,11 +120,11 @@ class Composer:
             result.camera,
             stride=settings.points_stride,
             dense=settings.points_dense,
-            max_slant=settings.max_slant,
+            max_slant=_ALL,
             confidence_field=confidence_field,
         )
         cloud = None if builder.dense else self._built(messages.OrganisedCloud, builder.shape, builder.dtype)
-        points = builder.build(result.depth, result.rgb, result.confidence, cloud.points if cloud else None)
+        points = builder.build(firm(), result.rgb, result.confidence, cloud.points if cloud else None)
         heights = settings.points_min_height, settings.points_max_height
         if not settings.points_frame and heights != (Settings.points_min_height, Settings.points_max_height):
             text = "points_min_height, points_max_height: not used, for heights count in points_frame, which is not set"
@@ -127,10 +137,10 @@ class Composer:
             self._doubt_empty(topics.POINTS, builder.valid_share(), "points", result, "max_slant leaves none")
         return message
 
-    def _clearing_points(self, result: Result, settings: Settings) -> PointCloud2 | None:
+    def _clearing_points(self, result: Result, settings: Settings, firm: _Firm) -> PointCloud2 | None:
         reach = min(settings.clearing_range, result.farthest)
-        ends = self._built(ClearingPoints, result.camera, reach, max_slant=settings.max_slant)
-        points = ends.build(result.depth).view(_XYZ)[:, 0]
+        ends = self._built(ClearingPoints, result.camera, reach, max_slant=_ALL)
+        points = ends.build(firm()).view(_XYZ)[:, 0]
         header, points = self._placed(topics.CLEARING_POINTS, result, points, settings)
         return header and messages.cloud_message(header, points)
 
@@ -154,19 +164,19 @@ class Composer:
             return None, points
         return Header(stamp=header.stamp, frame_id=frame), placed(points, pose, lowest, highest)
 
-    def _scan(self, result: Result, settings: Settings) -> LaserScan | None:
-        known = self._scanned(result, settings, topics.SCAN)
+    def _scan(self, result: Result, settings: Settings, firm: _Firm) -> LaserScan | None:
+        known = self._scanned(result, settings, firm, topics.SCAN)
         return known and messages.scan_message(result.header, *known)
 
-    def _obstacle_distance(self, result: Result, settings: Settings) -> Any:
+    def _obstacle_distance(self, result: Result, settings: Settings, firm: _Firm) -> Any:
         if settings.scan_format != "mavlink":
             text = f"{topics.OBSTACLE_DISTANCE}: found scan_format {settings.scan_format}, expected mavlink"
             self._problems.error(AREA, "obstacle_distance", text)
             return None
-        known = self._scanned(result, settings, topics.OBSTACLE_DISTANCE)
+        known = self._scanned(result, settings, firm, topics.OBSTACLE_DISTANCE)
         return known and px4.obstacle_distance(known[0], result.header.stamp)
 
-    def _scanned(self, result: Result, settings: Settings, topic: str) -> tuple[Scan, str] | None:
+    def _scanned(self, result: Result, settings: Settings, firm: _Firm, topic: str) -> tuple[Scan, str] | None:
         """The scan and its frame; None where it cannot be made, which is reported."""
         optical = result.header.frame_id
         frame = settings.scan_frame or optical.replace("_optical", "")
@@ -191,12 +201,12 @@ class Composer:
                 yaw=yaw,
                 range_min=settings.min_depth,
                 range_max=result.farthest,
-                max_slant=settings.max_slant,
+                max_slant=_ALL,
             )
         except ValueError as error:
             self._problems.error(AREA, "scan", f"{topic} cannot be made: {error}")
             return None
-        scan = builder.build(result.depth)
+        scan = builder.build(firm())
         if settings.scan_format == "mavlink":
             scan = for_mavlink(scan)
         self._doubt_empty(topic, 1 - float(np.isnan(scan.ranges).mean()), "bearings", result)

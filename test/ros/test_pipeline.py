@@ -6,6 +6,7 @@ from functools import lru_cache
 from time import perf_counter
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import rclpy
@@ -18,8 +19,10 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from mono_depth_ros.backends import BackendError
+from mono_depth_ros.camera import CameraModel
 from mono_depth_ros.fusion import Prior
 from mono_depth_ros.io.raw import ENCODINGS
+from mono_depth_ros.pointcloud import CloudBuilder, EdgeFilter
 from mono_depth_ros.prediction import Prediction
 from mono_depth_ros.ros import composer
 from mono_depth_ros.ros import outputs as topics
@@ -36,6 +39,7 @@ from mono_depth_ros.ros.pipeline import Pipeline
 from mono_depth_ros.ros.problems import Problems
 from mono_depth_ros.ros.statistics import Statistics
 from mono_depth_ros.ros.stream import Stream
+from mono_depth_ros.scan import ClearingPoints
 from test.conftest import fuzz
 from test.ros.harness import DOMAIN, depth_of, header_of, make_image, make_info
 from test.scenes import LENSES
@@ -150,6 +154,27 @@ def test_the_cloud_takes_every_nth_pixel_and_leaves_out_bad_points_by_parameter(
     bench.process(make_image(Time(sec=2)), make_info())
     dense = bench.last(topics.POINTS)
     assert (dense.height, dense.width, dense.is_dense) == (1, np.isfinite(depth).sum(), True)
+
+
+def test_what_hangs_at_an_edge_is_in_no_cloud_and_clears_nothing(monkeypatch):
+    """A near post before free space, with the ramp of an enlarged edge: outputs are what their builders make of it."""
+    bench = Bench(points_dense=True, scan_camera_height=0.5, scan_min_height=0.0, scan_max_height=2.0)
+    depth = np.full((240, 320), 12.0, np.float32)  # beyond the network's reach: free
+    depth[:, 140:180] = 1.5
+    ramp = cv2.blur(depth, (7, 1))
+    monkeypatch.setattr(bench, "predict", lambda rgb, camera, out: Prediction(ramp.copy(), None))
+    bench.process(make_image(Time(sec=1)), make_info())
+    gated, camera = depth_of(bench.last(topics.DEPTH)), CameraModel(320, 240, 260.0, 260.0, 160.0, 120.0)
+    flying = ~EdgeFilter(camera, bench.settings.max_slant).solid(gated).astype(bool)
+    assert 0.005 < flying.mean() < 0.1
+    rgb = np.zeros((240, 320, 3), np.uint8)
+    cloud = np.frombuffer(bench.last(topics.POINTS).data, np.float32).reshape(-1, 4)
+    expected = CloudBuilder(camera, dense=True, max_slant=bench.settings.max_slant).build(gated, rgb)
+    np.testing.assert_array_equal(cloud[:, 2], expected["z"])
+    reach = min(bench.settings.clearing_range, LIMIT)
+    ends = ClearingPoints(camera, reach, max_slant=bench.settings.max_slant).build(gated)
+    clearing = np.frombuffer(bench.last(topics.CLEARING_POINTS).data, np.float32).reshape(-1, 3)
+    np.testing.assert_array_equal(clearing, ends)
 
 
 def test_every_stage_is_timed_and_the_network_and_the_wait_are_no_part_of_the_rest():
