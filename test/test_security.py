@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mono_depth_ros import checkpoint
 from test.conftest import REPOSITORY
 
 # Functions that run code out of data, by their names or the ends of them.
@@ -70,7 +71,7 @@ def test_a_checkpoint_that_nobody_may_write_is_read_and_stays_as_it_is():
             (folder / path.name).chmod(0o444)
         folder.chmod(0o555)
         before = contents(folder)
-        (weights,) = folder.glob("*.safetensors")
+        weights = folder / checkpoint.shipped().name
         code = """
 import os, sys
 from pathlib import Path
