@@ -229,7 +229,7 @@ def run_info(options: argparse.Namespace) -> None:
     request = (options.backend, options.device, options.precision)
     for name, value in rows.items():
         print(f"{name:15}{value or '-'}")
-    _, taken = select.start(checkpoint, checkpoint.info.input_size, *request, options.threads, here)
+    _, taken = select.start(checkpoint, info.input_size, *request, options.threads, here)
     print(f"{'taken':15}{taken}")
     for choice in select.candidates(here, bool(info.int8_sha256), *request):
         if (choice.backend, choice.device) != (taken.backend, taken.device):

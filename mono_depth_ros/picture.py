@@ -25,7 +25,7 @@ def flaw(rgb: np.ndarray) -> str:
         return "black or far too dark: no light, or the lens is covered"
     if bright - dark < _LEAST_CONTRAST:
         return "white: overexposed" if dark > 255 - 2 * _LEAST_CONTRAST else "of one colour: covered, or no signal"
-    edge = max(*_percentiles(np.abs(np.diff(values, axis=0)), 99), *_percentiles(np.abs(np.diff(values, axis=1)), 99))
+    edge = max(_percentiles(np.abs(np.diff(values, axis=axis)), 99)[0] for axis in (0, 1))
     return "without any edges: covered, or out of focus" if edge < _LEAST_EDGE * (bright - dark) else ""
 
 
